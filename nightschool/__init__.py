@@ -1,0 +1,1 @@
+"""What the chat (`demo`) and the night (`training`) share: records, settings, the store, the registry, the model."""

@@ -1,0 +1,185 @@
+"""Frozen values that travel between the store, the engine, the pages and the night. Only the standard library."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant"]
+
+INITIAL = "initial"
+"""Name of the version that is the untouched base model: the champion of a fresh install, the reference of PPO."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn as the model sees it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a reply is drawn: plain temperature sampling, so that the night can train the distribution that is served."""
+
+    temperature: float = 0.7
+    max_new_tokens: int = 256
+
+
+class ReplyStatus(StrEnum):
+    STREAMING = "streaming"
+    DONE = "done"  # the model ended the turn, or the length limit did
+    STOPPED = "stopped"  # the person pressed stop, closed the page, or the server was killed
+    FAILED = "failed"
+
+
+class ThumbValue(StrEnum):
+    UP = "up"
+    DOWN = "down"
+
+
+class DuelOutcome(StrEnum):
+    LEFT = "left"
+    RIGHT = "right"
+    TIE = "tie"
+    BOTH_BAD = "both_bad"
+
+
+class VerdictKind(StrEnum):
+    PROMOTED = "promoted"
+    HELD = "held"  # no guard failed, but the exam does not show that it is better
+    REJECTED = "rejected"  # a guard failed: it is worse or broken
+    SKIPPED = "skipped"  # nothing was trained
+
+
+class NightState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"  # its process died without a word
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One assistant message by one version, with all that is needed to draw it again."""
+
+    id: str
+    version: str | None  # None: imported, written by nobody here
+    text: str
+    status: ReplyStatus
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]  # as generated, end-of-turn token included where the model wrote one
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a conversation's current branch, as a page shows it."""
+
+    id: str
+    parent_id: str | None
+    role: Role
+    text: str
+    created_at: str
+    status: ReplyStatus | None = None
+    version: str | None = None
+    thumb: ThumbValue | None = None
+    sibling_count: int = 1
+    """How many messages share the parent: more than one after a regeneration or a duel."""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    id: str
+    person_id: str
+    title: str
+    created_at: str
+    leaf_id: str | None
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two replies to one question. Which version wrote which side stays on the server until it is decided."""
+
+    id: str
+    conversation_id: str
+    question_id: str
+    person_id: str
+    left: Reply
+    right: Reply
+    outcome: DuelOutcome | None
+    decided_at: str | None
+
+
+@dataclass(frozen=True)
+class Thumb:
+    """One person's active vote on one reply."""
+
+    id: str
+    person_id: str
+    conversation_id: str
+    value: ThumbValue
+    created_at: str
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class FeedbackSnapshot:
+    """What people had judged at one moment."""
+
+    taken_at: str
+    duels: tuple[Duel, ...]
+    thumbs: tuple[Thumb, ...]
+    openings: dict[str, str]
+    """Conversation id -> its first question: what begins alike is never split between training and exam."""
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A pair judged elsewhere, ready to be stored: (text, token ids) of each side, and which side was chosen."""
+
+    key: str
+    """Same record, same key: a second import of one file adds nothing."""
+    prompt: tuple[Message, ...]
+    prompt_ids: tuple[int, ...]
+    left: tuple[str, tuple[int, ...]]
+    right: tuple[str, tuple[int, ...]]
+    outcome: DuelOutcome
+
+
+@dataclass(frozen=True)
+class Version:
+    id: str
+    parent_id: str | None
+    created_at: str
+    night_id: str | None
+    base_fingerprint: str | None
+    manifest_sha256: str | None
+    verdict: VerdictKind | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    state: NightState
+    started_at: str
+    seconds: float | None
+    progress: float
+    """From 0 to 1."""
+    detail: str
+
+
+@dataclass(frozen=True)
+class Night:
+    id: str
+    state: NightState
+    effort: str
+    seed: int
+    practice: bool
+    started_at: str
+    ended_at: str | None
+    verdict: VerdictKind | None
+    reason: str
+    version_id: str | None
+    report: dict[str, Any] | None
+    stages: tuple[Stage, ...] = field(default=())

@@ -1,0 +1,223 @@
+"""The registry of versions and nights, and the champion pointer. The only writer of those tables."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from nightschool.errors import UnknownVersion
+from nightschool.ids import new_id, utc_now
+from nightschool.records import Night, NightState, Stage, VerdictKind, Version
+from nightschool.schema import FeedbackDatabase
+
+
+class VersionRegistry:
+    """Versions, receipts, promotions and the champion pointer. Raises `UnknownVersion` for names nobody registered."""
+
+    def __init__(self, database: FeedbackDatabase) -> None:
+        self._database = database
+
+    def champion(self) -> Version:
+        """The version that answers."""
+        row = next(self._database.read().query("SELECT v.* FROM champion c JOIN versions v ON v.id = c.version_id"))
+        return _version(row)
+
+    def get(self, version_id: str) -> Version:
+        row = next(self._database.read().query("SELECT * FROM versions WHERE id = ?", [version_id]), None)
+        if row is None:
+            names = ", ".join(version.id for version in self.list())
+            raise UnknownVersion(f"There is no version {version_id!r}; the versions here are: {names}.")
+        return _version(row)
+
+    def list(self) -> list[Version]:
+        """All versions, oldest first."""
+        return [_version(row) for row in self._database.read().query("SELECT * FROM versions ORDER BY created_at, id")]
+
+    def next_number(self) -> int:
+        """The number of the next version: 1 for the first one that a night makes."""
+        return int(self._database.read().execute("SELECT count(*) FROM versions").fetchone()[0])
+
+    def add(self, version: Version, receipts: Iterable[tuple[str, str]]) -> None:
+        """Register a version whose folder is complete on disk, with the (kind, id) of each judgement that made it."""
+        with self._database.write() as db:
+            db.table("versions").insert(
+                {
+                    "id": version.id,
+                    "parent_id": version.parent_id,
+                    "created_at": version.created_at,
+                    "night_id": version.night_id,
+                    "base_fingerprint": version.base_fingerprint,
+                    "manifest_sha256": version.manifest_sha256,
+                    "verdict": version.verdict,
+                }
+            )
+            db.table("receipts").insert_all(
+                {"version_id": version.id, "source_kind": kind, "source_id": source} for kind, source in receipts
+            )
+
+    def used_sources(self) -> set[tuple[str, str]]:
+        """(kind, id) of every judgement that any version was made from."""
+        rows = self._database.read().query("SELECT DISTINCT source_kind, source_id FROM receipts")
+        return {(row["source_kind"], row["source_id"]) for row in rows}
+
+    def promote(self, version_id: str, reason: str) -> None:
+        """Move the champion pointer and record why, in one transaction. A reply in flight ends on its own version."""
+        version = self.get(version_id)
+        with self._database.write() as db:
+            previous = db.execute("SELECT version_id FROM champion").fetchone()[0]
+            db.table("champion").update(1, {"version_id": version.id})
+            db.table("promotions").insert(
+                {
+                    "id": new_id(),
+                    "version_id": version.id,
+                    "previous_id": previous,
+                    "reason": reason,
+                    "created_at": utc_now(),
+                }
+            )
+
+
+class NightBook:
+    """Nights, their stages, log and curves. Written by the night's process, read by the chat's School page."""
+
+    def __init__(self, database: FeedbackDatabase) -> None:
+        self._database = database
+
+    def start(self, effort: str, seed: int, *, practice: bool) -> str:
+        """Open a night, closing those whose process died. Call it only while holding the night's lock."""
+        night_id = new_id()
+        with self._database.write() as db:
+            _close_dead_nights(db)
+            db.table("nights").insert(
+                {
+                    "id": night_id,
+                    "state": NightState.RUNNING,
+                    "effort": effort,
+                    "seed": seed,
+                    "practice": int(practice),
+                    "started_at": utc_now(),
+                }
+            )
+        return night_id
+
+    def close_dead(self) -> None:
+        """Mark nights still `running` as interrupted. Call it only while holding the night's lock."""
+        with self._database.write() as db:
+            _close_dead_nights(db)
+
+    def start_stage(self, night_id: str, position: int, name: str) -> None:
+        with self._database.write() as db:
+            db.table("night_stages").insert(
+                {
+                    "night_id": night_id,
+                    "position": position,
+                    "name": name,
+                    "state": NightState.RUNNING,
+                    "started_at": utc_now(),
+                }
+            )
+
+    def stage_progress(self, night_id: str, position: int, fraction: float, detail: str) -> None:
+        with self._database.write() as db:
+            db.table("night_stages").update((night_id, position), {"progress": fraction, "detail": detail})
+
+    def end_stage(self, night_id: str, position: int, state: NightState, seconds: float, detail: str) -> None:
+        with self._database.write() as db:
+            change: dict[str, Any] = {"state": state, "seconds": seconds, "detail": detail}
+            if state is NightState.DONE:
+                change["progress"] = 1.0
+            db.table("night_stages").update((night_id, position), change)
+
+    def log(self, night_id: str, text: str) -> None:
+        with self._database.write() as db:
+            db.table("night_log").insert({"id": new_id(), "night_id": night_id, "created_at": utc_now(), "text": text})
+
+    def metrics(self, night_id: str, stage: str, step: int, values: dict[str, float]) -> None:
+        """Record one point of several curves."""
+        with self._database.write() as db:
+            db.table("night_metrics").insert_all(
+                {"night_id": night_id, "stage": stage, "step": step, "name": name, "value": float(value)}
+                for name, value in values.items()
+            )
+
+    def finish(
+        self,
+        night_id: str,
+        state: NightState,
+        verdict: VerdictKind | None,
+        reason: str,
+        *,
+        version_id: str | None,
+        report: dict[str, Any],
+    ) -> None:
+        with self._database.write() as db:
+            db.table("nights").update(
+                night_id,
+                {
+                    "state": state,
+                    "ended_at": utc_now(),
+                    "verdict": verdict,
+                    "reason": reason,
+                    "version_id": version_id,
+                    "report": json.dumps(report, ensure_ascii=False),
+                },
+            )
+
+    def night(self, night_id: str) -> Night | None:
+        db = self._database.read()
+        row = next(db.query("SELECT * FROM nights WHERE id = ?", [night_id]), None)
+        if row is None:
+            return None
+        stages = db.query("SELECT * FROM night_stages WHERE night_id = ? ORDER BY position", [night_id])
+        return Night(
+            id=row["id"],
+            state=NightState(row["state"]),
+            effort=row["effort"],
+            seed=row["seed"],
+            practice=bool(row["practice"]),
+            started_at=row["started_at"],
+            ended_at=row["ended_at"],
+            verdict=VerdictKind(row["verdict"]) if row["verdict"] else None,
+            reason=row["reason"],
+            version_id=row["version_id"],
+            report=json.loads(row["report"]) if row["report"] else None,
+            stages=tuple(
+                Stage(
+                    name=stage["name"],
+                    state=NightState(stage["state"]),
+                    started_at=stage["started_at"],
+                    seconds=stage["seconds"],
+                    progress=stage["progress"],
+                    detail=stage["detail"],
+                )
+                for stage in stages
+            ),
+        )
+
+    def last(self) -> Night | None:
+        """The newest night, running or ended."""
+        row = next(self._database.read().query("SELECT id FROM nights ORDER BY id DESC LIMIT 1"), None)
+        return self.night(row["id"]) if row else None
+
+    def nights(self) -> list[Night]:
+        """All nights, oldest first."""
+        rows = list(self._database.read().query("SELECT id FROM nights ORDER BY id"))
+        return [night for row in rows if (night := self.night(row["id"])) is not None]
+
+    def log_lines(self, night_id: str, limit: int = 200) -> list[tuple[str, str]]:
+        """The newest `limit` lines of a night's log as (time, text), oldest first."""
+        rows = self._database.read().query(
+            "SELECT created_at, text FROM night_log WHERE night_id = ? ORDER BY id DESC LIMIT ?", [night_id, limit]
+        )
+        return [(row["created_at"], row["text"]) for row in rows][::-1]
+
+
+def _close_dead_nights(db: Any) -> None:
+    reason = "The night's process ended without a word (killed, or the machine went off); the champion did not change."
+    db.execute(
+        "UPDATE nights SET state = 'interrupted', ended_at = ?, reason = ? WHERE state = 'running'", [utc_now(), reason]
+    )
+    db.execute("UPDATE night_stages SET state = 'interrupted' WHERE state = 'running'")
+
+
+def _version(row: dict[str, Any]) -> Version:
+    return Version(**{**row, "verdict": VerdictKind(row["verdict"]) if row["verdict"] else None})

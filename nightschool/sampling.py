@@ -1,0 +1,111 @@
+"""Drawing tokens: one reply as a stream (the chat), or many at once (rollouts, exams).
+
+Plain temperature sampling from the whole distribution, no top-k or top-p, so that what PPO trains is what is served.
+Generators are passed in: the same seed on the same machine draws the same reply.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicCache
+
+PREFILL_CHUNK = 256
+"""Prompt tokens per forward pass of a stream: a stop is obeyed between two chunks (about 0.3 s each on 2 cores)."""
+
+
+def stream_tokens(
+    model: Any,
+    prompt_ids: Sequence[int],
+    *,
+    temperature: float,
+    max_new_tokens: int,
+    stop_ids: Collection[int],
+    generator: torch.Generator,
+) -> Iterator[int | None]:
+    """Draw one reply token by token; the token that ends it is the last one yielded.
+
+    Yields None after each prompt chunk but the last, so that the caller can stop a long prompt between chunks.
+    """
+    cache = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        for start in range(0, len(prompt_ids), PREFILL_CHUNK):
+            chunk = torch.tensor([prompt_ids[start : start + PREFILL_CHUNK]])
+            output = model(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            if start + PREFILL_CHUNK < len(prompt_ids):
+                yield None
+    for _ in range(max_new_tokens):
+        with torch.inference_mode():
+            token = _draw(output.logits[:, -1], temperature, generator)
+        yield int(token)
+        if int(token) in stop_ids:
+            return
+        with torch.inference_mode():
+            output = model(token[:, None], past_key_values=cache, use_cache=True)
+
+
+def sample_batch(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    temperature: float,
+    max_new_tokens: int,
+    stop_ids: Collection[int],
+    pad_id: int,
+    generator: torch.Generator,
+    check: Callable[[], None] = lambda: None,
+) -> list[list[int]]:
+    """Draw one reply to each prompt, all at once; each reply includes the token that ended it, if one did.
+
+    Prompts are padded on the left with positions counted from each prompt's first token. `check` is called at each
+    step and may raise to give up. A row that has ended leaves the batch once fewer than half of the rows are at work.
+    """
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.tensor([[pad_id] * (width - len(prompt)) + list(prompt) for prompt in prompts])  # [batch, width]
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    is_token = torch.arange(width)[None] >= (width - lengths)[:, None]  # [batch, width]
+    rows = list(range(len(prompts)))  # which reply each row of the batch writes
+    replies: list[list[int]] = [[] for _ in prompts]
+    ended = torch.zeros(len(prompts), dtype=torch.bool)
+    stops = torch.tensor(sorted(stop_ids))
+    cache = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        positions = (is_token.long().cumsum(1) - 1).clamp(min=0)
+        mask = is_token.long()
+        output = model(
+            ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        for step in range(max_new_tokens):
+            check()
+            tokens = _draw(output.logits[:, -1], temperature, generator)
+            for row, reply in enumerate(rows):
+                if not ended[row]:
+                    replies[reply].append(int(tokens[row]))
+            ended |= torch.isin(tokens, stops)
+            if ended.all() or step == max_new_tokens - 1:
+                break
+            if 2 * int((~ended).sum()) < len(rows):
+                alive = (~ended).nonzero()[:, 0]
+                cache.batch_select_indices(alive)
+                rows = [rows[int(row)] for row in alive]
+                tokens, mask, lengths, ended = tokens[alive], mask[alive], lengths[alive], ended[alive]
+            mask = torch.cat([mask, torch.ones(len(rows), 1, dtype=torch.long)], 1)
+            output = model(
+                tokens[:, None],
+                attention_mask=mask,
+                position_ids=(lengths + step)[:, None],
+                past_key_values=cache,
+                use_cache=True,
+            )
+    return replies
+
+
+def _draw(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
+    """One token per row from softmax(logits / temperature). logits [batch, words] -> [batch]."""
+    probabilities = torch.softmax(logits.float() / temperature, -1)
+    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]

@@ -1,0 +1,328 @@
+"""`feedback.db`: one way to open it, one way to read, one way to write.
+
+What it guarantees
+- A write is acknowledged only after its commit is on disk (WAL, synchronous=FULL).
+- All writes and checkpoints of all processes go one after the other under a file lock beside the database, and each
+  runs in `BEGIN IMMEDIATE`. Without the lock, `sqlite_utils.Database.atomic()` (a deferred BEGIN) fails at once with
+  "database is locked" under load, and SQLite before 3.51.3 can corrupt a WAL that is written and reset concurrently.
+- Readers are read-only connections, one per thread; a connection is never shared by threads that are at work.
+- Migrations are numbered, append-only, each in a transaction; several processes may start at once.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlite_utils
+from filelock import FileLock
+from sqlite_utils.migrations import Migrations
+
+from nightschool.errors import NewerSchema, StoreError
+from nightschool.ids import utc_now
+from nightschool.records import INITIAL
+
+BUSY_SECONDS = 30.0
+
+migrations = Migrations("nightschool")
+
+
+@migrations(name="0001_people_and_conversations")
+def _people_and_conversations(db: sqlite_utils.Database) -> None:
+    db.execute("CREATE TABLE people (id TEXT PRIMARY KEY, created_at TEXT NOT NULL) STRICT")
+    db.execute(
+        """CREATE TABLE conversations (
+            id TEXT PRIMARY KEY,
+            person_id TEXT NOT NULL REFERENCES people(id),
+            title TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            leaf_id TEXT REFERENCES messages(id)
+        ) STRICT"""
+    )
+    db.execute(
+        """CREATE TABLE messages (
+            id TEXT PRIMARY KEY,
+            conversation_id TEXT NOT NULL REFERENCES conversations(id),
+            parent_id TEXT REFERENCES messages(id),
+            role TEXT NOT NULL CHECK (role IN ('system', 'user', 'assistant')),
+            text TEXT NOT NULL,
+            created_at TEXT NOT NULL
+        ) STRICT"""
+    )
+    # A reply is the assistant message of the same id, with what is needed to draw it again.
+    db.execute(
+        """CREATE TABLE replies (
+            id TEXT PRIMARY KEY REFERENCES messages(id),
+            version TEXT REFERENCES versions(id),
+            temperature REAL,
+            max_new_tokens INTEGER,
+            seed INTEGER,
+            prompt_ids TEXT NOT NULL,
+            token_ids TEXT NOT NULL,
+            status TEXT NOT NULL CHECK (status IN ('streaming', 'done', 'stopped', 'failed')),
+            first_token_seconds REAL,
+            seconds REAL
+        ) STRICT"""
+    )
+    db.execute("CREATE INDEX messages_by_conversation ON messages(conversation_id)")
+    db.execute("CREATE INDEX messages_by_parent ON messages(parent_id)")
+    db.execute("CREATE INDEX conversations_by_person ON conversations(person_id)")
+
+
+@migrations(name="0002_judgements_of_people")
+def _judgements_of_people(db: sqlite_utils.Database) -> None:
+    db.execute(
+        """CREATE TABLE thumbs (
+            id TEXT PRIMARY KEY,
+            reply_id TEXT NOT NULL REFERENCES replies(id),
+            person_id TEXT NOT NULL REFERENCES people(id),
+            value TEXT NOT NULL CHECK (value IN ('up', 'down')),
+            created_at TEXT NOT NULL,
+            replaced_at TEXT
+        ) STRICT"""
+    )
+    # One active thumb per person and reply; the earlier ones stay as history.
+    db.execute("CREATE UNIQUE INDEX one_active_thumb ON thumbs(reply_id, person_id) WHERE replaced_at IS NULL")
+    db.execute(
+        """CREATE TABLE duels (
+            id TEXT PRIMARY KEY,
+            conversation_id TEXT NOT NULL REFERENCES conversations(id),
+            question_id TEXT NOT NULL REFERENCES messages(id),
+            person_id TEXT NOT NULL REFERENCES people(id),
+            left_reply TEXT NOT NULL REFERENCES replies(id),
+            right_reply TEXT NOT NULL REFERENCES replies(id),
+            created_at TEXT NOT NULL,
+            outcome TEXT CHECK (outcome IN ('left', 'right', 'tie', 'both_bad')),
+            decided_at TEXT,
+            import_key TEXT UNIQUE
+        ) STRICT"""
+    )
+    db.execute("CREATE INDEX duels_by_conversation ON duels(conversation_id)")
+
+
+@migrations(name="0003_versions_and_nights")
+def _versions_and_nights(db: sqlite_utils.Database) -> None:
+    db.execute(
+        """CREATE TABLE versions (
+            id TEXT PRIMARY KEY,
+            parent_id TEXT REFERENCES versions(id),
+            created_at TEXT NOT NULL,
+            night_id TEXT REFERENCES nights(id),
+            base_fingerprint TEXT,
+            manifest_sha256 TEXT,
+            verdict TEXT
+        ) STRICT"""
+    )
+    db.execute(
+        """CREATE TABLE champion (
+            only INTEGER PRIMARY KEY CHECK (only = 1),
+            version_id TEXT NOT NULL REFERENCES versions(id)
+        ) STRICT"""
+    )
+    db.execute(
+        """CREATE TABLE promotions (
+            id TEXT PRIMARY KEY,
+            version_id TEXT NOT NULL REFERENCES versions(id),
+            previous_id TEXT NOT NULL REFERENCES versions(id),
+            reason TEXT NOT NULL,
+            created_at TEXT NOT NULL
+        ) STRICT"""
+    )
+    db.execute(
+        """CREATE TABLE nights (
+            id TEXT PRIMARY KEY,
+            state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'interrupted')),
+            effort TEXT NOT NULL,
+            seed INTEGER NOT NULL,
+            practice INTEGER NOT NULL CHECK (practice IN (0, 1)),
+            started_at TEXT NOT NULL,
+            ended_at TEXT,
+            verdict TEXT,
+            reason TEXT NOT NULL DEFAULT '',
+            version_id TEXT REFERENCES versions(id),
+            report TEXT
+        ) STRICT"""
+    )
+    db.execute(
+        """CREATE TABLE night_stages (
+            night_id TEXT NOT NULL REFERENCES nights(id),
+            position INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'interrupted')),
+            started_at TEXT NOT NULL,
+            seconds REAL,
+            progress REAL NOT NULL DEFAULT 0,
+            detail TEXT NOT NULL DEFAULT '',
+            PRIMARY KEY (night_id, position)
+        ) STRICT"""
+    )
+    db.execute(
+        """CREATE TABLE night_log (
+            id TEXT PRIMARY KEY,
+            night_id TEXT NOT NULL REFERENCES nights(id),
+            created_at TEXT NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT"""
+    )
+    db.execute(
+        """CREATE TABLE night_metrics (
+            night_id TEXT NOT NULL REFERENCES nights(id),
+            stage TEXT NOT NULL,
+            step INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            value REAL NOT NULL,
+            PRIMARY KEY (night_id, stage, step, name)
+        ) STRICT"""
+    )
+    # Which judgements of people made a version.
+    db.execute(
+        """CREATE TABLE receipts (
+            version_id TEXT NOT NULL REFERENCES versions(id),
+            source_kind TEXT NOT NULL,
+            source_id TEXT NOT NULL,
+            PRIMARY KEY (version_id, source_kind, source_id)
+        ) STRICT"""
+    )
+    db.table("versions").insert({"id": INITIAL, "created_at": utc_now()})
+    db.table("champion").insert({"only": 1, "version_id": INITIAL})
+
+
+@migrations(name="0004_views_for_any_sqlite_tool")
+def _views(db: sqlite_utils.Database) -> None:
+    db.execute(
+        """CREATE VIEW preference_pairs AS
+        SELECT d.id AS duel_id, d.person_id, q.text AS question,
+               CASE d.outcome WHEN 'left' THEN l.text ELSE r.text END AS chosen,
+               CASE d.outcome WHEN 'left' THEN r.text ELSE l.text END AS rejected,
+               CASE d.outcome WHEN 'left' THEN lr.version ELSE rr.version END AS chosen_version,
+               CASE d.outcome WHEN 'left' THEN rr.version ELSE lr.version END AS rejected_version,
+               d.decided_at
+        FROM duels d
+        JOIN messages q ON q.id = d.question_id
+        JOIN messages l ON l.id = d.left_reply JOIN replies lr ON lr.id = d.left_reply
+        JOIN messages r ON r.id = d.right_reply JOIN replies rr ON rr.id = d.right_reply
+        WHERE d.outcome IN ('left', 'right')"""
+    )
+    db.execute(
+        """CREATE VIEW unpaired_thumbs AS
+        SELECT t.id AS thumb_id, t.person_id, q.text AS question, m.text AS reply, r.version, t.value, t.created_at
+        FROM thumbs t
+        JOIN replies r ON r.id = t.reply_id
+        JOIN messages m ON m.id = t.reply_id
+        LEFT JOIN messages q ON q.id = m.parent_id
+        WHERE t.replaced_at IS NULL"""
+    )
+
+
+class FeedbackDatabase:
+    """`feedback.db` opened by one process: `read()` for this thread's reader, `write()` for a write transaction.
+
+    Raises `NewerSchema` when a newer NightSchool wrote the file (which stays untouched), `StoreError` when it cannot
+    be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._readers = threading.local()
+        self._writer_turn = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file_lock = FileLock(
+                f"{self.path}.lock",
+                timeout=BUSY_SECONDS,
+                thread_local=False,
+                poll_interval=0.005,
+                fallback_to_soft=False,
+            )
+            self._refuse_newer_schema()
+            self._writer = self._open_writer()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"The database {self.path} could not be opened ({error}); give a writable SQLite file with --db, "
+                "or move this one away to start afresh."
+            ) from error
+
+    def _refuse_newer_schema(self) -> None:
+        if not self.path.exists() or self.path.stat().st_size == 0:
+            return
+        with sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS) as connection:
+            has_table = connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = ?", [Migrations.migrations_table]
+            ).fetchone()
+            applied = (
+                {
+                    row[0]
+                    for row in connection.execute(
+                        "SELECT name FROM _sqlite_migrations WHERE migration_set = ?", [migrations.name]
+                    )
+                }
+                if has_table
+                else set()
+            )
+        connection.close()
+        unknown = sorted(applied - {migration.name for migration in migrations._migrations})
+        if unknown:
+            raise NewerSchema(
+                f"The database {self.path} was written by a newer NightSchool (it has {', '.join(unknown)}, which this "
+                "version does not know); update NightSchool, or give another file with --db. Nothing was changed."
+            )
+
+    def _open_writer(self) -> sqlite_utils.Database:
+        with self._file_lock:
+            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA secure_delete=ON")
+            database = sqlite_utils.Database(connection, strict=True)
+            migrations.apply(database)
+        return database
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite_utils.Database]:
+        """A write transaction: committed and on disk when the block ends, undone whole when it raises.
+
+        Do not nest: the second `write()` of a thread would wait for itself.
+        """
+        with self._writer_turn, self._file_lock:
+            connection = self._writer.conn
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield self._writer
+                connection.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                connection.rollback()
+                raise StoreError(
+                    f"Not saved: the database {self.path} refused the write ({error}); free disk space or make the "
+                    "file writable, then try again."
+                ) from error
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def read(self) -> sqlite_utils.Database:
+        """This thread's read-only view; each query sees all commits made before it."""
+        reader: sqlite_utils.Database | None = getattr(self._readers, "database", None)
+        if reader is None:
+            connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+            reader = self._readers.database = sqlite_utils.Database(connection)
+        return reader
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite_utils.Database]:
+        """One read transaction: every query inside sees the same moment, whatever is written meanwhile."""
+        database = self.read()
+        database.conn.execute("BEGIN")
+        try:
+            yield database
+        finally:
+            database.conn.rollback()
+
+    def close(self) -> None:
+        """Close the writer and this thread's reader."""
+        self._writer.conn.close()
+        reader: sqlite_utils.Database | None = getattr(self._readers, "database", None)
+        if reader is not None:
+            reader.conn.close()
+            del self._readers.database

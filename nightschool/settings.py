@@ -1,0 +1,67 @@
+"""Settings of both programs: defaults < `nightschool.toml` < environment (`NIGHTSCHOOL_*`) < command line."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from nightschool.errors import BadInput
+
+EMBEDDED = "embedded"
+
+
+def _default_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nightschool"
+
+
+class Settings(BaseSettings):
+    """What the owner may set. Frozen; an unknown name in `nightschool.toml` is an error."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NIGHTSCHOOL_", toml_file="nightschool.toml", frozen=True, extra="forbid"
+    )
+
+    db: Path = Path("feedback.db")
+    versions: Path = Path("versions")
+    model: str = Field(EMBEDDED, min_length=1)
+    """`embedded`, a Hugging Face id, or a folder with a causal language model and its tokenizer."""
+    cache: Path = Field(default_factory=_default_cache)
+    host: str = "127.0.0.1"
+    port: int = Field(7860, ge=0, le=65535)
+    duel_share: float = Field(0.2, ge=0, le=1)
+    """Share of turns answered by two versions side by side without being asked."""
+    temperature: float = Field(0.7, gt=0, le=2)
+    """Served temperature; the night samples and trains at the same one."""
+    max_new_tokens: int = Field(256, ge=1, le=4096)
+    max_prompt_tokens: int = Field(2048, ge=64)
+    """The model's view of a conversation; the oldest turns beyond it are left out of the view, never of the store."""
+    resident_versions: int = Field(4, ge=2)
+    """How many versions stay in memory (57 MB each for the embedded model)."""
+    effort: str = "normal"
+    """How long a night started from the School page takes: quick, normal or thorough."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line first, then environment, then the TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings with the command line's values (None: not given). Raises `BadInput` naming the first bad one."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadInput(
+            f"The setting {name} was given as {first['input']!r}: {first['msg']}; correct it on the command line, in "
+            f"NIGHTSCHOOL_{name.upper()} or in nightschool.toml."
+        ) from error
