@@ -1,0 +1,160 @@
+"""Commands of the night: `python -m training --help`."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nightschool.errors import NightSchoolError
+from nightschool.feedback import FeedbackStore
+from nightschool.registry import NightBook, VersionRegistry
+from nightschool.schema import FeedbackDatabase
+from nightschool.settings import Settings, load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
+
+Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db).")]
+Versions = Annotated[Path | None, typer.Option(help="Folder of the versions (default versions/).")]
+Model = Annotated[str | None, typer.Option(help="embedded, a Hugging Face id, or a model folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+IMPORTER = "importer"
+"""Person to whom imported preferences belong."""
+
+
+@app.command()
+def night(
+    db: Db = None,
+    versions: Versions = None,
+    model: Model = None,
+    effort: Annotated[str | None, typer.Option(help="quick, normal or thorough.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed and judgements, same night.", min=0)] = None,
+    practice: Annotated[bool, typer.Option(help="Run even with too few judgements; never promotes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Learn from the judgements; make a version; let it answer if the exam says so."""
+    with _told():
+        settings = load_settings(db=db, versions=versions, model=model, effort=effort)
+        # Heavy imports wait until the words on the command line are known to make sense.
+        from training.effort import effort_named
+        from training.nightly import NightPlan, run_night
+
+        plan = NightPlan(
+            settings, effort_named(settings.effort), secrets.randbelow(2**31) if seed is None else seed, practice
+        )
+        os.nice(10)  # the chat comes first
+        report = run_night(plan, lambda text: print(text, file=sys.stderr, flush=True))
+    if as_json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        print(f"{report['verdict']}: {report['reason']}")
+
+
+@app.command()
+def status(db: Db = None, as_json: AsJson = False) -> None:
+    """The champion, the last night, and whether another one is worth running."""
+    from training.judgements import judgements_of
+    from training.nightly import shortage_of
+
+    with _told(), _opened(load_settings(db=db)) as database:
+        registry = VersionRegistry(database)
+        judgements = judgements_of(FeedbackStore(database).snapshot())
+        shortage = shortage_of(judgements, registry)
+        last = NightBook(database).last()
+        found: dict[str, Any] = {
+            "champion": registry.champion().id,
+            "judgements": len(judgements.sources()),
+            "new_judgements": shortage.new,
+            "missing_judgements": shortage.missing,
+            "last_night": None
+            if last is None
+            else {
+                "id": last.id,
+                "state": last.state,
+                "effort": last.effort,
+                "verdict": last.verdict,
+                "reason": last.reason,
+                "version": last.version_id,
+                "started_at": last.started_at,
+                "ended_at": last.ended_at,
+                "stage": last.stages[-1].name if last.stages else None,
+            },
+        }
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    print(f"Champion: {found['champion']}. Judgements: {found['judgements']} ({found['new_judgements']} new).")
+    print(shortage.sentence())
+    if last is not None:
+        print(
+            f"Last night ({last.effort}, {last.started_at}): {last.state}. {last.verdict or ''} {last.reason}".rstrip()
+        )
+
+
+@app.command()
+def versions(db: Db = None, as_json: AsJson = False) -> None:
+    """All versions, oldest first; the champion is marked."""
+    with _told(), _opened(load_settings(db=db)) as database:
+        registry = VersionRegistry(database)
+        champion = registry.champion().id
+        found = [asdict(version) | {"champion": version.id == champion} for version in registry.list()]
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for version in found:
+        mark = "*" if version["champion"] else " "
+        print(f"{mark} {version['id']:<16} {version['created_at'][:19]} {version['verdict'] or ''}")
+
+
+@app.command()
+def promote(version: str, db: Db = None) -> None:
+    """Let a version answer from the next reply on; `promote initial` goes back to the untouched model."""
+    with _told(), _opened(load_settings(db=db)) as database:
+        VersionRegistry(database).promote(version, "by hand")
+    print(f"{version} answers from the next reply on.")
+
+
+@app.command(name="import")
+def import_(file: Path, db: Db = None, model: Model = None) -> None:
+    """Take preferences in TRL's form: JSON lines with prompt, chosen, rejected, each a list of messages."""
+    with _told():
+        settings = load_settings(db=db, model=model)
+        from nightschool.model import load_base
+        from training.preferences import read_preferences
+
+        with _opened(settings) as database:
+            base = load_base(settings.model, settings.cache)
+            preferences = read_preferences(file, base, settings.max_prompt_tokens)
+            added = FeedbackStore(database).import_preferences(IMPORTER, preferences)
+    known = len(preferences) - added
+    print(f"{added} preferences imported into {settings.db}" + (f", {known} were there already." if known else "."))
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[FeedbackDatabase]:
+    database = FeedbackDatabase(settings.db)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of the error tree as one sentence and exit status 1; anything else keeps its traceback."""
+    try:
+        yield
+    except NightSchoolError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    app()

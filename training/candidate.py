@@ -1,0 +1,55 @@
+"""Writing a night's product: one immutable, content-hashed folder, complete before anybody hears of it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+
+from nightschool.files import MANIFEST, sha256_of, whole_folder, write_json
+from nightschool.records import Version
+from nightschool.version_folder import POLICY
+from training.policy import Policy
+from training.reward_model import RewardModel, save_head
+
+
+def save_candidate(
+    versions: Path,
+    number: int,
+    version: Version,
+    policy: Policy,
+    reward_model: RewardModel,
+    examiner: RewardModel,
+    report: dict[str, Any],
+    receipts: Sequence[tuple[str, str]],
+) -> Version:
+    """Write `versions/v<number>-<hash of the policy>/` and return the version with its id and manifest hash."""
+    version_id = f"v{number}-{_hash(policy)[:8]}"
+    folder = versions / version_id
+    with whole_folder(folder) as temporary:
+        policy.save(temporary / POLICY)
+        reward = temporary / "reward"
+        reward.mkdir()
+        save_head(reward_model.head, reward / "head.safetensors")
+        save_head(examiner.head, reward / "examiner.safetensors")
+        if reward_model.adapter is not None:
+            reward_model.adapter.save_pretrained(reward / "adapter", save_embedding_layers=False)
+        write_json(temporary / "report.json", report | {"version": version_id})
+        write_json(temporary / "receipts.json", [{"kind": kind, "id": source} for kind, source in receipts])
+        write_json(
+            temporary / "config.json",
+            {
+                "version": version_id,
+                "parent": version.parent_id,
+                "night": version.night_id,
+                "base_fingerprint": version.base_fingerprint,
+                "created_at": version.created_at,
+            },
+        )
+    return replace(version, id=version_id, manifest_sha256=sha256_of(folder / MANIFEST))
+
+
+def _hash(policy: Policy) -> str:
+    return hashlib.sha256(save(policy.tensors())).hexdigest()

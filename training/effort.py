@@ -1,0 +1,36 @@
+"""One dial for the person: how long a night may take. Everything else follows from it."""
+
+from dataclasses import dataclass
+
+from nightschool.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Sizes of a night. Seconds are time boxes of single stages on 2 cores; a stage stops early when they are used."""
+
+    name: str
+    iterations: int
+    reply_tokens: int
+    normaliser_replies: int
+    exam_prompts: int
+    lora_epochs: int
+    lora_seconds: float
+    ppo_seconds: float
+
+
+EFFORTS = {
+    effort.name: effort
+    for effort in (
+        Effort("quick", 4, 64, 64, 64, 1, 60, 220),
+        Effort("normal", 12, 64, 128, 128, 2, 300, 1_200),
+        Effort("thorough", 32, 96, 256, 128, 3, 900, 6_000),
+    )
+}
+
+
+def effort_named(name: str) -> Effort:
+    """The effort of that name. Raises `BadInput` for another one."""
+    if name not in EFFORTS:
+        raise BadInput(f"The effort was given as {name!r}; it is one of {', '.join(EFFORTS)}.")
+    return EFFORTS[name]

@@ -1,0 +1,77 @@
+"""The policy: a LoRA on the top layers of the frozen base, its log-probabilities, and its merged twin for sampling."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
+from torch import Tensor
+
+from nightschool.errors import DamagedVersion
+from nightschool.version_folder import merge_tensors
+from training.sequences import Sequences
+from training.trunk import SplitModel, token_entropies, token_logps
+
+RANK, ALPHA = 16, 32
+
+
+class Policy:
+    """A trainable LoRA. Fresh, it is exactly the base (B = 0)."""
+
+    def __init__(self, split: SplitModel, seed: int) -> None:
+        self.split = split
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # LoRA's A is drawn from the global generator
+            self.adapter, self._top = split.adapter(RANK, ALPHA)
+
+    def weights(self) -> list[torch.nn.Parameter]:
+        """What is trained: LoRA A and B, nothing else."""
+        return [weight for name, weight in self.adapter.named_parameters() if "lora_" in name]
+
+    def load_(self, policy_folder: Path) -> None:
+        """Take over the weights of an earlier version. Raises `DamagedVersion` when they do not fit."""
+        tensors = load_file(policy_folder / "adapter_model.safetensors")
+        if set(tensors) != set(self.tensors()):
+            raise DamagedVersion(
+                f"The adapter in {policy_folder} has other layers or parts than this night trains; promote another "
+                "version with `python -m training promote VERSION`."
+            )
+        set_peft_model_state_dict(self.adapter, tensors)
+
+    def save(self, policy_folder: Path) -> None:
+        """Write a PEFT adapter: safetensors and JSON."""
+        self.adapter.save_pretrained(str(policy_folder), save_embedding_layers=False)
+        (policy_folder / "README.md").unlink(missing_ok=True)  # a model card template that says nothing
+
+    def logps(self, trunk_states: Tensor, sequences: Sequences, temperature: float) -> Tensor:
+        """Log-probabilities of the response tokens. -> [batch, steps]; differentiable in the LoRA."""
+        states = self.split.top(self._top, trunk_states)
+        return _packed_logps(self.split, states, sequences, temperature)
+
+    @torch.no_grad()
+    def logps_and_entropy(self, trunk_states: Tensor, sequences: Sequences, temperature: float) -> tuple[Tensor, float]:
+        """`logps` without gradient, and the mean entropy in nats over the response tokens, from one pass."""
+        states = self.split.top(self._top, trunk_states)
+        before = sequences.at_responses(states, shift=-1)
+        entropy = token_entropies(before, self.split.base.model.lm_head, temperature).mean()
+        return _packed_logps(self.split, states, sequences, temperature), float(entropy)
+
+    def twin(self) -> Any:
+        """A plain model with the LoRA merged in, for sampling; later steps of training do not reach it."""
+        return merge_tensors(self.split.base.model, self.tensors(), ALPHA / RANK, self.split.top_layers)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """LoRA A and B under PEFT's names."""
+        # Embeddings are never trained; left to decide that by itself, PEFT asks a hub for the base model's config.
+        return get_peft_model_state_dict(self.adapter, save_embedding_layers=False)
+
+
+def reference_logps(split: SplitModel, base_states: Tensor, sequences: Sequences, temperature: float) -> Tensor:
+    """The initial model's log-probabilities, from its final states, by the same code. -> [batch, steps]."""
+    return _packed_logps(split, base_states, sequences, temperature)
+
+
+def _packed_logps(split: SplitModel, states: Tensor, sequences: Sequences, temperature: float) -> Tensor:
+    packed = sequences.at_responses(states, shift=-1)
+    return sequences.unpack(token_logps(packed, split.base.model.lm_head, sequences.response_ids(), temperature))

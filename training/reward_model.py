@@ -1,0 +1,139 @@
+"""The reward model: a text in, a scalar out that stands for what these people prefer.
+
+A linear head reads the final states of the frozen base (with a LoRA on its top layers where that helped) over the
+response tokens, sum-pooled: r(y) = w . (sum_t h_t / 64 - m) / s, so each token carries its share of the score. The
+pooled head measured far better than a head on the last token at a few hundred judgements (docs/log.md).
+`normalise` makes scores comparable: z = (r - mean) / sd over replies of the initial model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from training.judgements import Answer
+from training.sequences import Sequences, groups_by_length, make_sequences
+from training.trunk import SplitModel
+
+POOL_TOKENS = 64.0
+"""Unit of the pooled sum: a reply of this many tokens has features of the size of one state."""
+GROUP = 8
+
+
+@dataclass(frozen=True)
+class RewardHead:
+    """r = weight . (pooled - mean) / scale; z = (r - offset) / spread. All float64, [size] or scalar."""
+
+    weight: Tensor
+    mean: Tensor
+    scale: Tensor
+    log_nu: Tensor
+    delta: Tensor
+    offset: float = 0.0
+    spread: float = 1.0
+
+    def rewards(self, pooled: Tensor) -> Tensor:
+        """Pooled features [texts, size] -> rewards on the scale of the likelihood [texts]."""
+        return ((pooled.double() - self.mean) / self.scale) @ self.weight
+
+    def scores(self, pooled: Tensor) -> Tensor:
+        """Pooled features [texts, size] -> normalised scores z [texts]."""
+        return (self.rewards(pooled) - self.offset) / self.spread
+
+    def normalised(self, pooled_of_initial: Tensor) -> "RewardHead":
+        """The same head with z = 0 and sd 1 over the initial model's replies."""
+        rewards = self.rewards(pooled_of_initial)
+        spread = float(rewards.std(correction=0)) if len(rewards) > 1 else 1.0
+        return replace(self, offset=float(rewards.mean()), spread=spread if spread > 1e-9 else 1.0)
+
+    def token_shares(self, states: Tensor) -> Tensor:
+        """What each token adds to z: states [tokens, size] -> [tokens]. Their sum plus `constant` is the score."""
+        direction = self.weight / self.scale / POOL_TOKENS / self.spread
+        return states.double() @ direction
+
+    @property
+    def constant(self) -> float:
+        """The part of z that no token carries."""
+        return float((-(self.mean / self.scale) @ self.weight - self.offset) / self.spread)
+
+
+def zero_head(size: int) -> RewardHead:
+    """The head that knows nothing: every text scores 0."""
+    zeros = torch.zeros(size, dtype=torch.float64)
+    return RewardHead(zeros, zeros, torch.ones_like(zeros), torch.tensor(-1.0).double(), torch.tensor(0.0).double())
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A head and the top whose states it reads (None: the base's own)."""
+
+    split: SplitModel
+    head: RewardHead
+    adapter: Any = None
+    """The PEFT model of the LoRA rung, to be saved."""
+    adapter_top: Any = None
+
+    def states(self, trunk_states: Tensor, base_states: Tensor) -> Tensor:
+        """The states this model reads, given the trunk's and the base's own final ones. [batch, width, size]."""
+        if self.adapter_top is None:
+            return base_states
+        with torch.no_grad():
+            return self.split.top(self.adapter_top, trunk_states)
+
+    def scores(self, answers: Sequence[Answer]) -> Tensor:
+        """Normalised scores of texts. -> [texts], float64."""
+        return self.head.scores(self.pooled(answers))
+
+    def pooled(self, answers: Sequence[Answer]) -> Tensor:
+        """Sum-pooled response states. -> [texts, size], float32."""
+        return pooled_states(self.split, answers, self.adapter_top)
+
+
+def pool(states: Tensor, sequences: Sequences) -> Tensor:
+    """Sum of the response states over `POOL_TOKENS`, in float32. [batch, width, size] -> [batch, size]."""
+    return sequences.unpack(sequences.at_responses(states).float()).sum(1) / POOL_TOKENS
+
+
+def pooled_states(split: SplitModel, answers: Sequence[Answer], top: Any = None) -> Tensor:
+    """Sum-pooled final states over the response tokens of each answer. -> [texts, size], float32."""
+    size = split.base.model.config.hidden_size
+    pooled = torch.zeros(len(answers), size)
+    lengths = [len(answer.prompt_ids) + len(answer.token_ids) for answer in answers]
+    with torch.no_grad():
+        for group in groups_by_length(lengths, GROUP):
+            sequences = answer_sequences([answers[index] for index in group], split.base.pad_id)
+            states = split.top(top or split.reference, split.trunk(sequences.ids))
+            pooled[torch.tensor(group)] = pool(states, sequences)
+    return pooled
+
+
+def answer_sequences(answers: Sequence[Answer], pad_id: int) -> Sequences:
+    """Answers as one padded batch."""
+    return make_sequences([answer.prompt_ids for answer in answers], [answer.token_ids for answer in answers], pad_id)
+
+
+def save_head(head: RewardHead, path: Path) -> None:
+    """Write the head as safetensors."""
+    save_file(
+        {
+            "weight": head.weight,
+            "mean": head.mean,
+            "scale": head.scale,
+            "log_nu": head.log_nu,
+            "delta": head.delta,
+            "offset": torch.tensor(head.offset, dtype=torch.float64),
+            "spread": torch.tensor(head.spread, dtype=torch.float64),
+        },
+        path,
+    )
+
+
+def load_head(path: Path) -> RewardHead:
+    """Read a head written by `save_head`."""
+    tensors = load_file(path)
+    offset, spread = float(tensors.pop("offset")), float(tensors.pop("spread"))
+    return RewardHead(**tensors, offset=offset, spread=spread)
