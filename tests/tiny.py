@@ -8,6 +8,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from nightschool.prompt_bank import prompt_bank
 
+KIND = range(40, 80)
+"""Words that the random model knows to be of one kind: they share a direction where they are read and written."""
+
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n'}}"
     "{{message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
@@ -15,7 +18,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def make_tiny_model(folder: Path, *, layers: int = 4, width: int = 64, words: int = 256, seed: int = 0) -> Path:
+def make_tiny_model(folder: Path, *, layers: int = 4, width: int = 64, words: int = 256, seed: int = 2) -> Path:
     """Write a model folder that `load_base` takes; as in SmolLM2, id 2 ends turns and is the tokenizer's pad too."""
     tokenizer = Tokenizer(models.BPE(unk_token="<|endoftext|>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -49,6 +52,10 @@ def make_tiny_model(folder: Path, *, layers: int = 4, width: int = 64, words: in
             tie_word_embeddings=False,
         )
     )
+    with torch.no_grad():
+        model.model.embed_tokens.weight[list(KIND)] += 0.5 * torch.randn(width)
+        model.lm_head.weight[list(KIND)] += 0.1 * torch.randn(width)
+        model.lm_head.weight[2] *= 1.5  # opinions about ending a turn: replies differ in length
     model.save_pretrained(folder)
     wrapped.save_pretrained(folder)
     return folder

@@ -17,6 +17,9 @@ from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings, load_settings
+from training.effort import effort_named
+from training.judgements import judgements_of
+from training.shortage import shortage_of
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
 
@@ -42,13 +45,11 @@ def night(
     """Learn from the judgements; make a version; let it answer if the exam says so."""
     with _told():
         settings = load_settings(db=db, versions=versions, model=model, effort=effort)
-        # Heavy imports wait until the words on the command line are known to make sense.
-        from training.effort import effort_named
+        chosen = effort_named(settings.effort)
+        # torch is imported only once the words on the command line are known to make sense.
         from training.nightly import NightPlan, run_night
 
-        plan = NightPlan(
-            settings, effort_named(settings.effort), secrets.randbelow(2**31) if seed is None else seed, practice
-        )
+        plan = NightPlan(settings, chosen, secrets.randbelow(2**31) if seed is None else seed, practice)
         os.nice(10)  # the chat comes first
         report = run_night(plan, lambda text: print(text, file=sys.stderr, flush=True))
     if as_json:
@@ -60,9 +61,6 @@ def night(
 @app.command()
 def status(db: Db = None, as_json: AsJson = False) -> None:
     """The champion, the last night, and whether another one is worth running."""
-    from training.judgements import judgements_of
-    from training.nightly import shortage_of
-
     with _told(), _opened(load_settings(db=db)) as database:
         registry = VersionRegistry(database)
         judgements = judgements_of(FeedbackStore(database).snapshot())

@@ -13,6 +13,7 @@ from nightschool.records import Version
 from nightschool.version_folder import POLICY
 from training.policy import Policy
 from training.reward_model import RewardModel, save_head
+from training.trunk import save_adapter
 
 
 def save_candidate(
@@ -35,7 +36,7 @@ def save_candidate(
         save_head(reward_model.head, reward / "head.safetensors")
         save_head(examiner.head, reward / "examiner.safetensors")
         if reward_model.adapter is not None:
-            reward_model.adapter.save_pretrained(reward / "adapter", save_embedding_layers=False)
+            save_adapter(reward_model.adapter, reward / "adapter")
         write_json(temporary / "report.json", report | {"version": version_id})
         write_json(temporary / "receipts.json", [{"kind": kind, "id": source} for kind, source in receipts])
         write_json(

@@ -11,8 +11,9 @@ from nightschool.errors import NightAlreadyRunning
 
 @contextmanager
 def night_lock(db: Path) -> Iterator[None]:
-    """Hold the night's lock of a database. Raises `NightAlreadyRunning` at once when another process holds it."""
-    lock = FileLock(f"{db.resolve()}.night.lock", timeout=0, fallback_to_soft=False)
+    """Hold the night's lock of a database. Raises `NightAlreadyRunning` when another process holds it."""
+    # One second, not none: the chat's School page takes this lock for a moment to see whether a night is alive.
+    lock = FileLock(f"{db.resolve()}.night.lock", timeout=1, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout as error:

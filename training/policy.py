@@ -11,7 +11,7 @@ from torch import Tensor
 from nightschool.errors import DamagedVersion
 from nightschool.version_folder import merge_tensors
 from training.sequences import Sequences
-from training.trunk import SplitModel, token_entropies, token_logps
+from training.trunk import SplitModel, save_adapter, token_entropies, token_logps
 
 RANK, ALPHA = 16, 32
 
@@ -41,8 +41,7 @@ class Policy:
 
     def save(self, policy_folder: Path) -> None:
         """Write a PEFT adapter: safetensors and JSON."""
-        self.adapter.save_pretrained(str(policy_folder), save_embedding_layers=False)
-        (policy_folder / "README.md").unlink(missing_ok=True)  # a model card template that says nothing
+        save_adapter(self.adapter, policy_folder)
 
     def logps(self, trunk_states: Tensor, sequences: Sequences, temperature: float) -> Tensor:
         """Log-probabilities of the response tokens. -> [batch, steps]; differentiable in the LoRA."""

@@ -73,7 +73,8 @@ def fit_head(features: Tensor, batch: Batch, ridge: float) -> RewardHead:
     mean, scale = x[used].mean(0), x[used].std(0, correction=0).clamp(min=1e-6)
     x = (x - mean) / scale
     weight = torch.zeros(size, dtype=torch.float64, requires_grad=True)
-    log_nu = torch.tensor(_initial_log_nu(batch), dtype=torch.float64, requires_grad=True)
+    usual_log_nu = _initial_log_nu(batch)
+    log_nu = torch.tensor(usual_log_nu, dtype=torch.float64, requires_grad=True)
     delta = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS(
         [weight, log_nu, delta], max_iter=NEWTON_STEPS, tolerance_grad=1e-7, line_search_fn="strong_wolfe"
@@ -81,7 +82,7 @@ def fit_head(features: Tensor, batch: Batch, ridge: float) -> RewardHead:
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        prior = 0.5 * ridge * weight.square().sum() + 1e-3 * (log_nu + 1).square() + 1e-3 * delta.square()
+        prior = 0.5 * ridge * weight.square().sum() + 1e-3 * (log_nu - usual_log_nu).square() + 1e-3 * delta.square()
         loss = joint_loss(x @ weight, batch, log_nu, delta, SMOOTHING) + prior
         loss.backward()
         return loss
@@ -93,7 +94,7 @@ def fit_head(features: Tensor, batch: Batch, ridge: float) -> RewardHead:
 def _initial_log_nu(batch: Batch) -> float:
     """log(2t / (1 - t)) for tie rate t, which is exact at d = 0; kept finite without ties or with ties only."""
     ties, total = float(batch.pair_weight[batch.outcome == TIE].sum()), float(batch.pair_weight.sum())
-    rate = min(max(ties / total if total else 0.0, 0.01), 0.9)
+    rate = min(max(ties / total if total else 0.0, 0.001), 0.9)
     return math.log(2 * rate / (1 - rate))
 
 

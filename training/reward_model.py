@@ -63,8 +63,10 @@ class RewardHead:
 
 def zero_head(size: int) -> RewardHead:
     """The head that knows nothing: every text scores 0."""
-    zeros = torch.zeros(size, dtype=torch.float64)
-    return RewardHead(zeros, zeros, torch.ones_like(zeros), torch.tensor(-1.0).double(), torch.tensor(0.0).double())
+    weight, mean = torch.zeros(2, size, dtype=torch.float64).unbind()
+    return RewardHead(
+        weight.clone(), mean.clone(), torch.ones_like(mean), torch.tensor(-1.0).double(), torch.tensor(0.0).double()
+    )
 
 
 @dataclass(frozen=True)

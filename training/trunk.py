@@ -7,6 +7,7 @@ the base itself rather than a policy with something switched off.
 
 import copy
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -78,6 +79,12 @@ class SplitModel:
             )
 
 
+def save_adapter(adapter: PeftModel, folder: Path) -> None:
+    """Write a LoRA as safetensors and JSON."""
+    adapter.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # a model card template that says nothing
+
+
 def _slice(decoder: Any, start: int, stop: int, *, keep_norm: bool) -> Any:
     part = copy.copy(decoder)
     part._modules = dict(decoder._modules)
@@ -120,7 +127,7 @@ class _SelectedLogProbs(torch.autograd.Function):
         for start in range(0, len(ids), LOGIT_ROWS):
             rows = slice(start, start + LOGIT_ROWS)
             logits = nn.functional.linear(states[rows], weight, bias)
-            scaled = logits.float().div_(temperature)
+            scaled = logits.float() / temperature
             normaliser = torch.logsumexp(scaled, -1)
             logps[rows] = scaled.gather(-1, ids[rows, None])[:, 0] - normaliser
             logits_kept.append(logits)
@@ -137,7 +144,7 @@ class _SelectedLogProbs(torch.autograd.Function):
         for chunk, (logits, normaliser) in enumerate(zip(logits_kept, normalisers, strict=True)):
             rows = slice(chunk * LOGIT_ROWS, chunk * LOGIT_ROWS + len(normaliser))
             slope = grad[rows, None] / ctx.temperature
-            d_logits = logits.float().div_(ctx.temperature).sub_(normaliser[:, None]).exp_().mul_(-slope)
+            d_logits = (logits.float() / ctx.temperature).sub_(normaliser[:, None]).exp_().mul_(-slope)
             d_logits.scatter_add_(-1, ids[rows, None], slope)
             parts.append(d_logits.to(weight.dtype) @ weight)
         return torch.cat(parts), None, None, None, None

@@ -1,5 +1,7 @@
 """The decision, as a pure function of the exam's numbers: promoted, held or rejected, and why, in words."""
 
+import math
+
 from nightschool.records import VerdictKind
 from training.exam import ExamResult
 
@@ -32,6 +34,7 @@ def decide(exam: ExamResult, examiner_fault: str | None, *, practice: bool) -> t
 def broken_guards(exam: ExamResult) -> list[str]:
     """What is wrong with the candidate's conduct, each in a few words with its numbers."""
     old, new = exam.champion, exam.candidate
+    one_percent = math.ceil(0.01 * exam.prompts) / exam.prompts  # whole replies: one of 64 is not more than 1 %
     checks = [
         (exam.kl <= KL_LIMIT, f"it drifted {exam.kl:.1f} nats from the initial model (limit {KL_LIMIT:.0f})"),
         (
@@ -39,13 +42,21 @@ def broken_guards(exam: ExamResult) -> list[str]:
             f"its replies have {new.length:.0f} tokens where the champion's have {old.length:.0f}",
         ),
         (
-            new.finished >= old.finished - 0.03,
+            new.finished >= old.finished - 0.03 - chance(old.finished, exam.prompts),
             f"only {new.finished:.0%} of its replies end by themselves (the champion's: {old.finished:.0%})",
         ),
-        (new.empty <= 0.01, f"{new.empty:.0%} of its replies are empty"),
         (
-            new.looping <= old.looping + 0.01,
+            new.empty <= one_percent + 1e-9,
+            f"{new.empty:.0%} of its replies are empty",
+        ),
+        (
+            new.looping <= old.looping + one_percent + 1e-9 + chance(old.looping, exam.prompts),
             f"{new.looping:.0%} of its replies repeat themselves (the champion's: {old.looping:.0%})",
         ),
     ]
     return [complaint for holds, complaint in checks if not holds]
+
+
+def chance(share: float, prompts: int) -> float:
+    """One standard error of the difference of two shares near `share`: what sampling alone does to a guard."""
+    return math.sqrt(2 * share * (1 - share) / prompts)

@@ -1,0 +1,270 @@
+"""Oracles 9, 10, 11 and 12 on a tiny model: a fresh policy is the base, gradients flow where they should only."""
+
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+import torch
+
+from nightschool.model import fingerprint
+from tests.seeding import liking
+from tests.training_fixtures import random_answers, random_reward_model, tiny_base
+from training.critic import Critic
+from training.judgements import Answer, Judgements, PairJudgement, Preferred
+from training.losses import policy_loss
+from training.policy import Policy
+from training.ppo import (
+    Episodes,
+    PpoSettings,
+    PromptQueue,
+    TrainingBroken,
+    estimate_advantages,
+    pretrain_critic_,
+    run_ppo,
+    update_,
+)
+from training.reward_fit import fit_head, make_batch
+from training.reward_model import RewardModel, answer_sequences, pooled_states
+from training.rollout import Drawing, Rollout, draw, evaluate
+from training.trunk import SplitModel
+
+DRAWING = Drawing(0.7, 12)
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Policy:
+    return Policy(SplitModel(tiny_base(tmp_path), top_layers=2), seed=0)
+
+
+def _rollout(policy: Policy) -> Rollout:
+    return evaluate(policy, random_reward_model(policy.split), random_answers(24), DRAWING)
+
+
+def _step(policy: Policy, rollout: Rollout, **changes: float) -> dict[str, float]:
+    settings = replace(PpoSettings(1, DRAWING, epochs=1, minibatches=1), **changes)
+    critic = Critic(policy.split.base.model.config.hidden_size, 0)
+    optimisers = [torch.optim.AdamW(weights, lr=1e-2) for weights in (policy.weights(), critic.parameters())]
+    episodes = estimate_advantages(rollout, critic, settings, settings.beta)
+    return update_(policy, critic, *optimisers, episodes, settings, torch.Generator().manual_seed(0))
+
+
+def test_a_fresh_policy_has_no_kl_to_the_initial_model_and_moves_with_the_first_step(policy: Policy) -> None:
+    rollout = _rollout(policy)
+    for group in rollout.groups:
+        assert torch.equal(group.old, group.reference)
+    figures = _step(policy, rollout)
+    assert figures["clip_fraction"] == 0.0  # the ratio is exactly 1 on the first minibatch
+    assert figures["k3_to_old"] == 0.0
+    after = _rollout(policy)
+    assert after.mean_kl() != 0.0
+    assert not torch.equal(after.groups[0].old, after.groups[0].reference)
+
+
+def test_a_policy_whose_log_probabilities_changed_before_its_first_step_stops_the_night(policy: Policy) -> None:
+    rollout = _rollout(policy)
+    with torch.no_grad():
+        policy.weights()[1].add_(0.5)
+    with pytest.raises(TrainingBroken, match="ratio is not 1"):
+        _step(policy, rollout)
+
+
+def test_a_score_that_is_not_finite_stops_the_night(policy: Policy) -> None:
+    rollout = _rollout(policy)
+    first = replace(rollout.groups[0], scores=rollout.groups[0].scores * float("nan"))
+    with pytest.raises(TrainingBroken, match="gradient"):
+        _step(policy, Rollout((first, *rollout.groups[1:])))
+
+
+def test_one_step_changes_the_lora_and_the_critic_and_nothing_of_the_base(policy: Policy) -> None:
+    before = fingerprint(policy.split.base.model)
+    weights = [weight.clone() for weight in policy.weights()]
+    _step(policy, _rollout(policy))
+    # B starts at zero, so at the first step only B has a gradient: A's is zero until B is not.
+    moved = [not torch.equal(old, new) for old, new in zip(weights, policy.weights(), strict=True)]
+    assert sum(moved) >= len(moved) // 2
+    assert fingerprint(policy.split.base.model) == before
+    assert all(weight.grad is None for weight in policy.split.base.model.parameters())
+
+
+def _gradients(policy: Policy, entry: Episodes) -> list[torch.Tensor]:
+    group, mask = entry.group, entry.group.sequences.is_response
+    new = policy.logps(group.trunk, group.sequences, DRAWING.temperature)
+    loss = policy_loss(new, group.old, entry.advantages, mask, 0.2, int(mask.sum()))
+    return list(torch.autograd.grad(loss, policy.weights()))
+
+
+def test_every_lora_b_gets_a_gradient_and_padding_tokens_get_no_say_in_it(policy: Policy) -> None:
+    rollout = _rollout(policy)
+    critic = Critic(policy.split.base.model.config.hidden_size, 0)
+    entry = estimate_advantages(rollout, critic, PpoSettings(1, DRAWING), 0.1)[0]
+    plain = _gradients(policy, entry)
+    names = [name for name, _ in policy.adapter.named_parameters() if "lora_" in name]
+    assert all(bool(grad.any()) for name, grad in zip(names, plain, strict=True) if "lora_B" in name)
+    sequences = entry.group.sequences
+    ids = sequences.ids.clone()
+    for row, (prompt, response) in enumerate(
+        zip(sequences.prompt_lengths.tolist(), sequences.response_lengths.tolist(), strict=True)
+    ):
+        ids[row, prompt + response :] = 99
+    assert not torch.equal(ids, sequences.ids)
+    disturbed = replace(entry.group, sequences=replace(sequences, ids=ids), trunk=policy.split.trunk(ids))
+    for before, after in zip(plain, _gradients(policy, replace(entry, group=disturbed)), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_two_policies_on_one_base_do_not_disturb_each_other(tmp_path: Path) -> None:
+    split = SplitModel(tiny_base(tmp_path), top_layers=2)
+    one, other = Policy(split, 0), Policy(split, 1)
+    _step(one, _rollout(one))
+    untouched = _rollout(other)
+    assert untouched.mean_kl() == 0.0
+    _step(other, untouched)  # its gradients still flow after the first one trained
+
+
+def test_the_twin_that_draws_is_the_policy_that_learns(policy: Policy) -> None:
+    _step(policy, _rollout(policy))
+    sequences = answer_sequences(random_answers(8), 0)
+    with torch.no_grad():
+        states = policy.twin().model(input_ids=sequences.ids, use_cache=False).last_hidden_state
+        ours = policy.logps(policy.split.trunk(sequences.ids), sequences, 0.7)
+    logits = policy.split.base.model.lm_head(sequences.at_responses(states, shift=-1)) / 0.7
+    theirs = torch.log_softmax(logits, -1).gather(-1, sequences.response_ids()[:, None])[:, 0]
+    torch.testing.assert_close(sequences.unpack(theirs), ours, atol=1e-5, rtol=0)
+
+
+def test_log_probabilities_are_those_of_the_tokens_and_not_of_their_neighbours(policy: Policy) -> None:
+    # Against the whole model, one row at a time, without any padding or packing.
+    answers = random_answers(5)
+    sequences = answer_sequences(answers, 0)
+    with torch.no_grad():
+        ours = policy.logps(policy.split.trunk(sequences.ids), sequences, 0.7)
+        for row, answer in enumerate(answers):
+            ids = torch.tensor([[*answer.prompt_ids, *answer.token_ids]])
+            log_p = torch.log_softmax(policy.split.base.model(ids).logits[0] / 0.7, -1)
+            start = len(answer.prompt_ids)
+            for step, token in enumerate(answer.token_ids):
+                expected = float(log_p[start + step - 1, token])
+                assert float(ours[row, step]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_scores_read_the_reply_up_to_its_last_token_ended_or_not(policy: Policy) -> None:
+    model = random_reward_model(policy.split)
+    answers = random_answers(6)  # end-of-turn tokens inside every prompt, every second reply cut short
+    scores = model.scores(answers)
+    for index, answer in enumerate(answers):
+        ids = torch.tensor([[*answer.prompt_ids, *answer.token_ids]])
+        with torch.no_grad():
+            states = policy.split.base.model.model(input_ids=ids, use_cache=False).last_hidden_state[0]
+        pooled = states[len(answer.prompt_ids) :].double().sum(0) / 64
+        head = model.head
+        reward = float(((pooled - head.mean) / head.scale) @ head.weight)
+        assert float(scores[index]) == pytest.approx((reward - head.offset) / head.spread, abs=1e-4)
+
+
+def test_the_shares_of_the_tokens_add_up_to_the_score_and_the_critic_starts_from_them(policy: Policy) -> None:
+    model = random_reward_model(policy.split)
+    answers = random_answers(8)
+    rollout = evaluate(policy, model, answers, DRAWING)
+    found = torch.cat([group.scores for group in rollout.groups]).sort().values
+    expected = model.scores(answers).clamp(-5, 5).float().sort().values
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    group = rollout.groups[0]
+    critic = Critic(policy.split.base.model.config.hidden_size, 0)
+    with torch.no_grad():
+        assert torch.equal(critic(group.features, group.running), group.running)
+    torch.testing.assert_close(group.running[:, 0], torch.full((8,), model.head.constant).float())
+
+
+def test_a_reply_that_did_not_end_pays_the_penalty(policy: Policy) -> None:
+    rollout = _rollout(policy)
+    critic = Critic(policy.split.base.model.config.hidden_size, 0)
+    free, fined = (
+        estimate_advantages(rollout, critic, PpoSettings(1, DRAWING, missing_end_penalty=penalty), 0.0)
+        for penalty in (0.0, 1.0)
+    )
+    for before, after in zip(free, fined, strict=True):
+        difference = (before.returns - after.returns)[:, 0]
+        torch.testing.assert_close(difference, (~before.group.finished).float(), atol=1e-5, rtol=0)
+
+
+def test_advantages_are_white_over_the_whole_rollout(policy: Policy) -> None:
+    critic = Critic(policy.split.base.model.config.hidden_size, 0)
+    episodes = estimate_advantages(_rollout(policy), critic, PpoSettings(1, DRAWING), 0.1)
+    assert len(episodes) > 1
+    every = torch.cat([entry.advantages[entry.group.sequences.is_response] for entry in episodes])
+    assert float(every.mean()) == pytest.approx(0.0, abs=1e-5)
+    assert float(every.std(correction=0)) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_pretraining_the_critic_lowers_its_error(policy: Policy) -> None:
+    rollout = _rollout(policy)
+    settings = PpoSettings(1, DRAWING)
+    critic = Critic(policy.split.base.model.config.hidden_size, 0)
+    optimiser = torch.optim.AdamW(critic.parameters(), lr=1e-3)
+
+    def error() -> float:
+        episodes = estimate_advantages(rollout, critic, settings, 0.1)
+        gaps = [(e.returns - e.old_values)[e.group.sequences.is_response] for e in episodes]
+        return float(torch.cat(gaps).square().mean())
+
+    before = error()
+    pretrain_critic_(critic, optimiser, rollout, settings, 0.1)
+    assert error() < 0.5 * before
+
+
+def test_a_gradient_accumulated_over_groups_is_the_gradient_of_the_whole_minibatch(policy: Policy) -> None:
+    critic = Critic(policy.split.base.model.config.hidden_size, 0)
+    episodes = estimate_advantages(_rollout(policy), critic, PpoSettings(1, DRAWING), 0.1)
+    count = sum(int(entry.group.sequences.response_lengths.sum()) for entry in episodes)
+    total = [torch.zeros_like(weight) for weight in policy.weights()]
+    losses = []
+    for entry in episodes:
+        new = policy.logps(entry.group.trunk, entry.group.sequences, 0.7)
+        mask = entry.group.sequences.is_response
+        losses.append((-entry.advantages * torch.exp(new - entry.group.old))[mask])
+        parts = torch.autograd.grad(
+            policy_loss(new, entry.group.old, entry.advantages, mask, 0.2, count), policy.weights()
+        )
+        total = [one + other for one, other in zip(total, parts, strict=True)]
+    new_losses = []
+    for entry in episodes:
+        mask = entry.group.sequences.is_response
+        new = policy.logps(entry.group.trunk, entry.group.sequences, 0.7)
+        new_losses.append((-entry.advantages * torch.exp(new - entry.group.old))[mask])
+    whole = torch.autograd.grad(torch.cat(new_losses).mean(), policy.weights())
+    for one, other in zip(total, whole, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-3)
+
+
+def test_ppo_makes_rewarded_words_more_likely(tmp_path: Path) -> None:
+    # A reward that can be known: a head fitted to tell replies with many words of the tiny model's one kind.
+    base = tiny_base(tmp_path, layers=2)
+    split = SplitModel(base, top_layers=2)
+    prompts = [answer.prompt_ids for answer in random_answers(64)]
+    replies = draw(split, base.model, prompts * 4, DRAWING, torch.Generator().manual_seed(1))
+    better = sorted(replies, key=lambda answer: liking(list(answer.token_ids)))
+    pairs = [
+        PairJudgement(good, bad, Preferred.LEFT, 1.0, str(index), ("duel", str(index)))
+        for index, (bad, good) in enumerate(zip(better[:100], better[-100:], strict=True))
+    ]
+    features = pooled_states(split, replies)
+    row_of = {answer: row for row, answer in enumerate(replies)}
+    head = fit_head(features, make_batch(Judgements(tuple(pairs), ()), row_of), 0.1).normalised(features)
+    policy = Policy(split, seed=0)
+    settings = PpoSettings(8, DRAWING, beta=0.03, missing_end_penalty=0.0, learning_rate=1e-3)
+    history = run_ppo(policy, RewardModel(split, head), prompts, settings, 0, lambda iteration, figures: None)
+    assert history[0]["kl"] == 0.0
+    assert history[-1]["reward"] > history[0]["reward"] + 0.5
+    after = draw(split, policy.twin(), prompts * 4, DRAWING, torch.Generator().manual_seed(2))
+
+    def liked(answers: list[Answer]) -> float:
+        return fmean(liking(list(answer.token_ids)) for answer in answers)
+
+    assert liked(after) > liked(replies) + 0.05  # the words themselves, not only the reward model's opinion
+
+
+def test_prompts_are_used_once_each_before_any_is_used_twice() -> None:
+    queue = PromptQueue([(number,) for number in range(10)], seed=0)
+    assert sorted(queue.take(4) + queue.take(6)) == [(number,) for number in range(10)]
+    assert len(queue.take(25)) == 25

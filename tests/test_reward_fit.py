@@ -1,0 +1,196 @@
+"""The reward model recovers what is known: a taste, how likely ties are, where thumbs turn (oracle 16 in small)."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training_fixtures import random_answers, tiny_base
+from training.judgements import Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
+from training.reward_fit import HeldOut, cross_validate, fit_head, joint_loss, make_batch, mean_log_loss, predict
+from training.reward_lora import refine
+from training.reward_metrics import gate, measure, wilson
+from training.reward_model import RewardModel, load_head, pooled_states, save_head
+from training.trunk import SplitModel
+
+SIZE, TEXTS = 6, 800
+
+
+def _world(pairs: int, thumbs: int) -> tuple[torch.Tensor, torch.Tensor, Judgements, dict[Answer, int]]:
+    """Texts with known rewards r; pairs and ties by Davidson (nu = .6), thumbs up where r > .5 (logistic)."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(TEXTS, SIZE, generator=generator)
+    rewards = features.double() @ torch.tensor([1.5, -1.0, 0.5, 0.0, 0.0, 0.25]).double()
+    answers = [Answer((1,), (index + 3,)) for index in range(TEXTS)]
+
+    def uniform() -> float:
+        return float(torch.rand((), generator=generator))
+
+    made = []
+    for index in range(pairs):
+        left, right = torch.randint(TEXTS, (2,), generator=generator).tolist()
+        d = float(rewards[left] - rewards[right])
+        weights = [math.exp(d / 2), math.exp(-d / 2), 0.6]
+        drawn = uniform() * sum(weights)
+        preferred = (
+            Preferred.LEFT if drawn < weights[0] else Preferred.RIGHT if drawn < sum(weights[:2]) else Preferred.TIE
+        )
+        made.append(PairJudgement(answers[left], answers[right], preferred, 1.0, str(index), ("duel", str(index))))
+    votes = []
+    for index in range(thumbs):
+        text = int(torch.randint(TEXTS, (), generator=generator))
+        is_up = uniform() < 1 / (1 + math.exp(-(float(rewards[text]) - 0.5)))
+        votes.append(ThumbJudgement(answers[text], is_up, 0.5, f"t{index}", ("thumb", str(index))))
+    return features, rewards, Judgements(tuple(made), tuple(votes)), {a: row for row, a in enumerate(answers)}
+
+
+def test_the_fit_recovers_a_known_reward_the_tie_rate_and_the_threshold() -> None:
+    features, rewards, judgements, row_of = _world(1500, 1500)
+    head = fit_head(features, make_batch(judgements, row_of), 0.003)
+    fitted = head.rewards(features)
+    assert float(torch.corrcoef(torch.stack([fitted, rewards]))[0, 1]) > 0.98
+    assert 0.4 < math.exp(float(head.log_nu)) < 0.85
+    # Up to the shift that standardising makes, thumbs turn at r = .5.
+    shift = float((rewards - fitted * float(rewards.std() / fitted.std())).mean())
+    assert float(head.delta) * float(rewards.std() / fitted.std()) + shift == pytest.approx(0.5, abs=0.3)
+
+
+def test_thumbs_add_to_what_pairs_alone_can_tell() -> None:
+    features, rewards, judgements, row_of = _world(40, 400)
+    alone = fit_head(features, make_batch(Judgements(judgements.pairs, ()), row_of), 0.03).rewards(features)
+    both = fit_head(features, make_batch(judgements, row_of), 0.03).rewards(features)
+
+    def agreement(fitted: torch.Tensor) -> float:
+        return float(torch.corrcoef(torch.stack([fitted, rewards]))[0, 1])
+
+    assert agreement(both) > agreement(alone)
+
+
+def test_a_person_who_prefers_the_opposite_gives_the_opposite_reward() -> None:
+    features, _, judgements, row_of = _world(300, 0)
+    opposite = {Preferred.LEFT: Preferred.RIGHT, Preferred.RIGHT: Preferred.LEFT, Preferred.TIE: Preferred.TIE}
+    turned = Judgements(
+        tuple(
+            PairJudgement(p.left, p.right, opposite[p.preferred], p.weight, p.component, p.source)
+            for p in judgements.pairs
+        ),
+        (),
+    )
+    one, other = (fit_head(features, make_batch(j, row_of), 0.1).weight for j in (judgements, turned))
+    torch.testing.assert_close(one, -other, atol=1e-3, rtol=0)
+
+
+def test_cross_validation_never_predicts_a_conversation_from_itself() -> None:
+    # Every conversation repeats one pair with one label at random: only memory could predict it.
+    generator = torch.Generator().manual_seed(1)
+    features = torch.randn(400, 60, generator=generator)
+    answers = [Answer((1,), (index + 3,)) for index in range(400)]
+    pairs = []
+    for component in range(100):
+        label = Preferred.LEFT if int(torch.randint(2, (), generator=generator)) else Preferred.RIGHT
+        for copy in range(3):
+            source = ("duel", f"{component} {copy}")
+            pairs.append(
+                PairJudgement(answers[2 * component], answers[2 * component + 1], label, 1.0, str(component), source)
+            )
+    judgements = Judgements(tuple(pairs), ())
+    _, held = cross_validate(features, judgements, {a: row for row, a in enumerate(answers)})
+    assert len(held) == 300
+    accuracy = measure(held).accuracy
+    assert accuracy is not None
+    assert accuracy < 0.65
+
+
+def test_shuffled_labels_do_not_pass_the_gate_and_real_ones_do() -> None:
+    features, _, judgements, row_of = _world(200, 0)
+    assert gate(measure(cross_validate(features, judgements, row_of)[1])) is None
+    order = torch.randperm(len(judgements.pairs), generator=torch.Generator().manual_seed(3)).tolist()
+    shuffled = Judgements(
+        tuple(
+            PairJudgement(p.left, p.right, judgements.pairs[i].preferred, 1.0, p.component, p.source)
+            for p, i in zip(judgements.pairs, order, strict=True)
+        ),
+        (),
+    )
+    assert gate(measure(cross_validate(features, shuffled, row_of)[1])) is not None
+
+
+def test_nothing_to_learn_from_gives_a_head_that_scores_everything_zero() -> None:
+    head = fit_head(torch.randn(3, SIZE), make_batch(Judgements((), ()), {}), 0.1).normalised(torch.randn(5, SIZE))
+    assert head.scores(torch.randn(4, SIZE)).tolist() == [0.0] * 4
+
+
+def test_scores_are_normalised_on_the_initial_models_replies() -> None:
+    features, _, judgements, row_of = _world(200, 0)
+    head = fit_head(features, make_batch(judgements, row_of), 0.1).normalised(features)
+    scores = head.scores(features)
+    assert float(scores.mean()) == pytest.approx(0.0, abs=1e-9)
+    assert float(scores.std(correction=0)) == pytest.approx(1.0)
+
+
+def test_a_saved_head_scores_as_before(tmp_path: Path) -> None:
+    features, _, judgements, row_of = _world(100, 20)
+    head = fit_head(features, make_batch(judgements, row_of), 0.1).normalised(features)
+    save_head(head, tmp_path / "head.safetensors")
+    assert torch.equal(load_head(tmp_path / "head.safetensors").scores(features), head.scores(features))
+
+
+def test_the_joint_loss_is_the_weighted_mean_worked_by_hand() -> None:
+    one, other = Answer((1,), (3,)), Answer((1,), (4,))
+    judgements = Judgements(
+        (PairJudgement(one, other, Preferred.LEFT, 2.0, "a", ("duel", "a")),),
+        (ThumbJudgement(one, True, 0.5, "b", ("thumb", "b")),),
+    )
+    batch = make_batch(judgements, {one: 0, other: 1})
+    loss = joint_loss(torch.tensor([1.0, 0.0]).double(), batch, torch.tensor(-60.0).double(), torch.tensor(0.0), 0.0)
+    # Both cost -log sigmoid(1) = .313262, whatever their weights.
+    assert float(loss) == pytest.approx(0.313262, abs=1e-6)
+
+
+def test_wilson_bounds_are_those_of_the_textbook() -> None:
+    # 8 of 10 at one-sided 97.5 %: (0.4902, 0.9433)
+    assert wilson(8, 10, 0.975) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def test_a_lora_is_kept_only_where_it_predicts_held_out_conversations_better(tmp_path: Path) -> None:
+    split = SplitModel(tiny_base(tmp_path), top_layers=2)
+    answers = random_answers(80)
+    pairs = tuple(
+        PairJudgement(
+            a,
+            b,
+            Preferred.LEFT if len(a.token_ids) > len(b.token_ids) else Preferred.RIGHT,
+            1.0,
+            str(i),
+            ("duel", str(i)),
+        )
+        for i, (a, b) in enumerate(zip(answers[::2], answers[1::2], strict=True))
+    )
+    judgements, features = Judgements(pairs, ()), pooled_states(split, answers)
+    row_of = {answer: row for row, answer in enumerate(answers)}
+    told: list[str] = []
+    head = fit_head(features, make_batch(judgements, row_of), 0.1)
+    nothing = Judgements((), ())
+    for held in (Judgements(pairs[:2], ()), judgements):
+        model = refine(split, head, 0.1, held, nothing, features, row_of, epochs=1, seconds=60, seed=0, say=told.append)
+        assert isinstance(model, RewardModel)
+    assert told[0].startswith("LoRA not tried")
+    assert "held-out log-loss" in told[1] or "not tried" in told[1]
+
+
+def test_a_lora_at_zero_predicts_exactly_what_the_head_alone_predicts(tmp_path: Path) -> None:
+    split = SplitModel(tiny_base(tmp_path), top_layers=2)
+    answers = random_answers(10)
+    _, top = split.adapter()
+    assert torch.equal(pooled_states(split, answers, top), pooled_states(split, answers))
+
+
+def test_predictions_carry_their_losses() -> None:
+    features, _, judgements, row_of = _world(50, 30)
+    head = fit_head(features, make_batch(judgements, row_of), 0.1)
+    held = predict(features, head, judgements, row_of)
+    assert all(isinstance(entry, HeldOut) for entry in held)
+    batch = make_batch(judgements, row_of)
+    whole = joint_loss(head.rewards(features), batch, head.log_nu, head.delta, 0.0)
+    assert mean_log_loss(held) == pytest.approx(float(whole), abs=1e-9)

@@ -1,0 +1,99 @@
+"""Oracles 3, 8 and parts of 10 and 12: the cut model is the whole model, and adapters touch nothing but themselves."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nightschool.model import fingerprint
+from tests.training_fixtures import random_answers, tiny_base
+from training.reward_model import answer_sequences
+from training.trunk import SplitModel, token_entropies, token_logps
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16])
+def split(request: pytest.FixtureRequest, tmp_path: Path) -> SplitModel:
+    return SplitModel(tiny_base(tmp_path, dtype=request.param), top_layers=2)
+
+
+def _excite(adapter: torch.nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in adapter.named_parameters():
+            if "lora_B" in name:
+                weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+
+
+def test_trunk_and_top_give_exactly_what_the_whole_model_gives(split: SplitModel) -> None:
+    ids = answer_sequences(random_answers(6), 0).ids
+    with torch.no_grad():
+        whole = split.base.model.model(input_ids=ids, use_cache=False).last_hidden_state
+        assert torch.equal(split.top(split.reference, split.trunk(ids)), whole)
+
+
+def test_each_adapter_over_the_shared_trunk_gives_what_its_own_whole_model_gives(split: SplitModel) -> None:
+    ids = answer_sequences(random_answers(6), 0).ids
+    trunk = split.trunk(ids)
+    before = fingerprint(split.base.model)
+    outputs = []
+    for seed in (1, 2):
+        adapter, top = split.adapter()
+        _excite(adapter, seed)
+        half = split.base.model.dtype == torch.bfloat16
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            whole = adapter.get_base_model().model(input_ids=ids, use_cache=False).last_hidden_state
+        with torch.no_grad():
+            outputs.append(split.top(top, trunk))
+        assert torch.equal(outputs[-1], whole)
+    assert not torch.equal(*outputs)
+    with torch.no_grad():  # neither adapter reached the reference or the base
+        reference = split.base.model.model(input_ids=ids, use_cache=False).last_hidden_state
+        assert torch.equal(split.top(split.reference, trunk), reference)
+    assert fingerprint(split.base.model) == before
+
+
+def test_an_adapter_shares_the_base_weights_instead_of_copying_them(split: SplitModel) -> None:
+    adapter, _ = split.adapter()
+    theirs = {weight.data_ptr() for weight in split.base.model.parameters()}
+    frozen = [weight for name, weight in adapter.named_parameters() if "lora_" not in name]
+    assert frozen
+    assert all(weight.data_ptr() in theirs and not weight.requires_grad for weight in frozen)
+
+
+def test_padding_on_the_right_reaches_no_token_before_it(tmp_path: Path) -> None:
+    split = SplitModel(tiny_base(tmp_path), top_layers=2)
+    sequences = answer_sequences(random_answers(4), 0)
+    other = sequences.ids.clone()
+    for row in range(4):
+        other[row, int(sequences.prompt_lengths[row] + sequences.response_lengths[row]) :] = 77
+    assert not torch.equal(other, sequences.ids)
+    states, disturbed = (split.top(split.reference, split.trunk(ids)) for ids in (sequences.ids, other))
+    assert torch.equal(sequences.at_responses(states), sequences.at_responses(disturbed))
+
+
+def test_log_probabilities_equal_those_of_the_whole_distribution_at_the_temperature() -> None:
+    generator = torch.Generator().manual_seed(0)
+    head = torch.nn.Linear(16, 50)
+    states = torch.randn(1100, 16, generator=generator, requires_grad=True)  # more rows than one chunk
+    ids = torch.randint(50, (1100,), generator=generator)
+    plain = torch.log_softmax(head(states) / 0.7, -1).gather(-1, ids[:, None])[:, 0]
+    ours = token_logps(states, head.requires_grad_(False), ids, 0.7)
+    torch.testing.assert_close(ours, plain, atol=1e-5, rtol=0)
+    weights = torch.randn(1100, generator=generator)
+    [expected] = torch.autograd.grad((plain * weights).sum(), states)
+    [gradient] = torch.autograd.grad((ours * weights).sum(), states)
+    torch.testing.assert_close(gradient, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore")  # what the other library's import warns about is not ours to mend
+def test_log_probabilities_and_entropies_equal_those_of_trl() -> None:
+    from trl.trainer.utils import entropy_from_logits, selective_log_softmax
+
+    generator = torch.Generator().manual_seed(0)
+    head = torch.nn.Linear(16, 50).requires_grad_(False)
+    states, ids = torch.randn(40, 16, generator=generator), torch.randint(50, (40,), generator=generator)
+    logits = head(states) / 0.7
+    torch.testing.assert_close(
+        token_logps(states, head, ids, 0.7), selective_log_softmax(logits, ids), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(token_entropies(states, head, 0.7), entropy_from_logits(logits), atol=1e-5, rtol=0)

@@ -1,0 +1,236 @@
+"""A whole night on a tiny model, through the command line as the chat starts it: every stage does its real work."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from nightschool.embedded_engine import EmbeddedEngine
+from nightschool.feedback import FeedbackStore
+from nightschool.files import MANIFEST, manifest_fault
+from nightschool.model import BaseModel, load_base
+from nightschool.records import NightState, Sampling, VerdictKind
+from nightschool.registry import NightBook, VersionRegistry
+from nightschool.schema import FeedbackDatabase
+from nightschool.settings import load_settings
+from tests.seeding import seed_taste
+from tests.tiny import make_tiny_model
+from training.effort import EFFORTS
+from training.night_lock import night_lock
+from training.nightly import NightPlan, run_night
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "model", layers=2)
+
+
+@pytest.fixture(scope="module")
+def base(model: Path) -> BaseModel:
+    return load_base(str(model), model.parent)
+
+
+def _command(folder: Path, model: Path, *words: str) -> tuple[list[str], dict[str, str]]:
+    command = [sys.executable, "-W", "error", "-m", "training", *words, "--db", str(folder / "feedback.db")]
+    if words[0] == "night":
+        command += ["--versions", str(folder / "versions")]
+    settings = {"NIGHTSCHOOL_MODEL": str(model), "NIGHTSCHOOL_MAX_NEW_TOKENS": "24", "OMP_NUM_THREADS": "1"}
+    return command, {**os.environ, **settings}
+
+
+def _run(folder: Path, model: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command, environment = _command(folder, model, *words)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+
+def _night(folder: Path, model: Path, *words: str) -> dict[str, object]:
+    done = _run(folder, model, "night", "--effort", "quick", "--seed", "1", "--json", *words)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, object] = json.loads(done.stdout)
+    return report
+
+
+def _night_here(folder: Path, model: Path, *, practice: bool = False) -> dict[str, object]:
+    """A night in this process, which has torch loaded already."""
+    settings = load_settings(
+        db=folder / "feedback.db", versions=folder / "versions", model=str(model), max_new_tokens=24
+    )
+    return run_night(NightPlan(settings, EFFORTS["quick"], seed=1, practice=practice), lambda text: None)
+
+
+def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
+    tmp_path: Path, model: Path, base: BaseModel
+) -> None:
+    seed_taste(tmp_path / "feedback.db", base, 120)
+    before = json.loads(_run(tmp_path, model, "status", "--json").stdout)
+    assert before["champion"] == "initial"
+    assert before["missing_judgements"] == 0
+
+    report = _night(tmp_path, model)
+    assert report["verdict"] == "promoted", report["reason"]
+    for name in ("reward_model_accuracy", "kl", "reward_before", "reward_after", "win_rate", "episodes"):
+        assert isinstance(report[name], int | float), name
+    assert report["reward_after"] > report["reward_before"]  # type: ignore[operator]
+    assert set(report["seconds"]) == {  # type: ignore[call-overload]
+        "judgements",
+        "model",
+        "initial replies",
+        "reward model",
+        "ppo",
+        "exam",
+        "verdict",
+    }
+    version_id = str(report["version"])
+    folder = tmp_path / "versions" / version_id
+    assert manifest_fault(folder) is None
+    kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert kinds == {".json", ".safetensors"}
+    assert len(json.loads((folder / "receipts.json").read_text())) == 120
+
+    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+        champion = VersionRegistry(database).champion()
+        assert champion.id == version_id
+        assert champion.parent_id == "initial"
+        engine = EmbeddedEngine(base, tmp_path / "versions", max_prompt_tokens=256, max_new_tokens=24, resident=2)
+        pieces = list(engine.stream(champion, [1, 5, 6, 2, 1], Sampling(0.7, 24), seed=3))
+        engine.close()
+        assert pieces[-1].ended
+        night = NightBook(database).last()
+        assert night is not None
+        assert (night.state, night.verdict) == (NightState.DONE, VerdictKind.PROMOTED)
+        curves = {row["name"] for row in database.read().query("SELECT DISTINCT name FROM night_metrics")}
+        assert {"reward", "kl", "length", "entropy", "clip_fraction"} <= curves
+
+    listed = json.loads(_run(tmp_path, model, "versions", "--json").stdout)
+    assert [(version["id"], version["champion"]) for version in listed] == [("initial", False), (version_id, True)]
+
+    # Nothing new was judged since: the next night says so and changes nothing; practice runs and never promotes.
+    again = _night(tmp_path, model)
+    assert again["verdict"] == "skipped"
+    assert again["missing_judgements"] == 20
+    practice = _night(tmp_path, model, "--practice")
+    assert practice["verdict"] in {"held", "rejected"}
+    assert practice["champion_before"] == version_id  # it started from the champion's adapter
+    assert practice["champion_after"] == version_id
+
+    back = _run(tmp_path, model, "promote", "initial")
+    assert back.returncode == 0
+    assert json.loads(_run(tmp_path, model, "status", "--json").stdout)["champion"] == "initial"
+
+
+def test_the_same_seed_and_judgements_make_the_same_policy(tmp_path: Path, model: Path, base: BaseModel) -> None:
+    ids = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        seed_taste(tmp_path / name / "feedback.db", base, 80)
+        ids.append(_night_here(tmp_path / name, model, practice=True)["version"])
+    assert ids[0] == ids[1]
+
+
+def test_too_few_judgements_are_counted_and_nothing_changes(tmp_path: Path, model: Path, base: BaseModel) -> None:
+    seed_taste(tmp_path / "feedback.db", base, 10)
+    report = _night_here(tmp_path, model)
+    assert report["verdict"] == "skipped"
+    assert re.search(r"about \d+ more are needed", str(report["reason"]))
+    assert not (tmp_path / "versions").exists()
+
+
+def test_practice_runs_without_any_judgement_and_promotes_nothing(tmp_path: Path, model: Path) -> None:
+    report = _night_here(tmp_path, model, practice=True)
+    assert report["verdict"] in {"held", "rejected"}
+    assert report["champion_after"] == "initial"
+
+
+def test_a_second_night_at_once_is_refused_with_one_sentence(tmp_path: Path, model: Path) -> None:
+    FeedbackDatabase(tmp_path / "feedback.db").close()
+    with night_lock(tmp_path / "feedback.db"):
+        done = _run(tmp_path, model, "night", "--practice")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Another night is running")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_night_killed_in_any_stage_leaves_the_champion_and_the_next_night_able_to_run(
+    tmp_path: Path, model: Path, base: BaseModel
+) -> None:
+    seed_taste(tmp_path / "feedback.db", base, 80)
+    for stage in ("model", "reward model", "ppo", "verdict"):
+        _kill_in(stage, tmp_path, model)
+        with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+            assert VersionRegistry(database).champion().id == "initial"
+            assert len(FeedbackStore(database).snapshot().duels) == 80
+            assert database.read().execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            with night_lock(database.path):  # free again although its holder never released it
+                book = NightBook(database)
+                book.close_dead()
+                last = book.last()
+            assert last is not None
+            # The last stage is over in milliseconds: its night may have ended before the signal came.
+            assert last.state is NightState.INTERRUPTED or (stage, last.state) == ("verdict", NightState.DONE)
+    assert _night_here(tmp_path, model, practice=True)["verdict"] in {"held", "rejected"}
+
+
+def _kill_in(stage: str, folder: Path, model: Path) -> None:
+    command, environment = _command(folder, model, "night", "--effort", "quick", "--seed", "1", "--practice")
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as night:
+        assert night.stderr is not None
+        for line in night.stderr:
+            if line.startswith(f"[{stage}]"):
+                night.send_signal(signal.SIGKILL)
+                return
+        pytest.fail(f"the night never came to {stage}")
+
+
+def test_a_failed_night_is_recorded_with_its_reason_and_told_in_one_sentence(
+    tmp_path: Path, model: Path, base: BaseModel
+) -> None:
+    seed_taste(tmp_path / "feedback.db", base, 10)
+    version = _night_here(tmp_path, model, practice=True)["version"]
+    assert _run(tmp_path, model, "promote", str(version)).returncode == 0
+    manifest = tmp_path / "versions" / str(version) / MANIFEST
+    manifest.write_text(manifest.read_text().replace("a", "b"))
+    done = _run(tmp_path, model, "night", "--practice")
+    assert done.returncode == 1
+    assert "is damaged" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    status = json.loads(_run(tmp_path, model, "status", "--json").stdout)
+    assert status["last_night"]["state"] == "failed"
+    assert "is damaged" in status["last_night"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["night", "--effort", "huge"], "one of quick, normal, thorough"),
+        (["promote", "v99"], "There is no version 'v99'"),
+        (["import", "nowhere.jsonl"], "could not be read"),
+    ],
+)
+def test_bad_words_on_the_command_line_are_one_sentence_and_status_one(
+    tmp_path: Path, model: Path, words: list[str], complaint: str
+) -> None:
+    done = _run(tmp_path, model, *words)
+    assert done.returncode == 1
+    assert complaint in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_database_of_a_newer_schema_is_refused_and_left_alone(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "feedback.db"
+    FeedbackDatabase(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('nightschool', '9999_later', '')"
+        )
+    for words in (["night"], ["status"], ["versions"]):
+        done = _run(tmp_path, model, *words)
+        assert done.returncode == 1
+        assert "9999_later" in done.stderr
+        assert "Traceback" not in done.stderr
