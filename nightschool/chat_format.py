@@ -51,6 +51,8 @@ def fit_prompt(tokenizer: Any, messages: Sequence[Message], limit: int) -> list[
         raise BadInput("The message was empty; write something to send.")
     if len(last) > limit * CHARACTERS_PER_TOKEN:
         raise BadInput(_too_long(f"{len(last):,} characters", limit))
+    if any("\ud800" <= character <= "\udfff" for character in last):
+        raise BadInput("The message holds half of a character (a lone surrogate); delete it and send the rest again.")
     system = [message for message in messages[:1] if message.role == "system"]
     turns = list(messages[len(system) :])
     while True:

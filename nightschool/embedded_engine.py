@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -31,11 +32,13 @@ class EmbeddedEngine:
         self._prompt_limit = max(16, min(max_prompt_tokens, base.context - max_new_tokens))
         self._resident = resident
         self._models: OrderedDict[str, Any] = OrderedDict()
+        self._tokenizing = Lock()  # a fast tokenizer switches special tokens off for all its callers
         self._turns = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """See `Engine.prompt_ids`."""
-        return fit_prompt(self._base.tokenizer, messages, self._prompt_limit)
+        with self._tokenizing:
+            return fit_prompt(self._base.tokenizer, messages, self._prompt_limit)
 
     def prepare(self, version: Version) -> None:
         """See `Engine.prepare`."""

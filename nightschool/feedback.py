@@ -92,6 +92,7 @@ class FeedbackStore:
                    (SELECT count(*) FROM messages s WHERE s.parent_id = m.parent_id AND s.role = m.role) AS siblings
             FROM branch
             JOIN messages m ON m.id = branch.id AND m.conversation_id = :conversation
+            JOIN conversations c ON c.id = m.conversation_id AND c.person_id = :person
             LEFT JOIN replies r ON r.id = m.id
             LEFT JOIN thumbs t ON t.reply_id = m.id AND t.person_id = :person AND t.replaced_at IS NULL
             ORDER BY branch.depth DESC""",

@@ -65,12 +65,12 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def manifest_fault(folder: Path) -> str | None:
-    """What is wrong with a folder made by `whole_folder`, in a few words; None when every file is as written."""
+    """What is wrong with a folder made by `whole_folder`, in a few words; None when it is as written."""
     try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        files: dict[str, str] = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"])
     except FileNotFoundError:
         return "its manifest is missing"
-    except (ValueError, KeyError, UnicodeDecodeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "its manifest cannot be read"
     for name, digest in files.items():
         path = folder / name
@@ -78,4 +78,10 @@ def manifest_fault(folder: Path) -> str | None:
             return f"{name} is missing"
         if sha256_of(path) != digest:
             return f"{name} was changed"
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if (
+            name not in files and name != MANIFEST and not path.name.startswith(".")
+        ):  # hidden: a file browser's own, read by no loader
+            return f"{name} was added"
     return None

@@ -52,8 +52,11 @@ def load_base(model: str, cache: Path, *, dtype: torch.dtype = torch.bfloat16) -
     folder = str(embedded_folder(cache)) if model == EMBEDDED else model
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        pair: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+        loaded: Any = pair[0]
+        if missing := sorted(pair[1]["missing_keys"]):  # transformers fills them with random numbers
+            raise ValueError(f"its files lack {', '.join(missing)}")
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelUnavailable(
             f"The model {model!r} could not be loaded ({_first_line(error)}); give 'embedded', a Hugging Face id that "
             "this machine can reach, or a folder holding a causal language model and its tokenizer."

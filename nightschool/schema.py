@@ -285,7 +285,7 @@ class FeedbackDatabase:
 
         Do not nest: the second `write()` of a thread would wait for itself.
         """
-        with self._writer_turn, self._file_lock:
+        with self._writer_turn, self._file_turn():
             connection = self._writer.conn
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -300,6 +300,20 @@ class FeedbackDatabase:
             except BaseException:
                 connection.rollback()
                 raise
+
+    @contextmanager
+    def _file_turn(self) -> Iterator[None]:
+        try:
+            self._file_lock.acquire()
+        except OSError as error:  # a timeout is one too
+            raise StoreError(
+                f"Not saved: the lock {self._file_lock.lock_file} was not free within {BUSY_SECONDS:.0f} seconds "
+                f"({error}); see which other program holds it, then try again."
+            ) from error
+        try:
+            yield
+        finally:
+            self._file_lock.release()
 
     def read(self) -> sqlite_utils.Database:
         """This thread's read-only view; each query sees all commits made before it."""

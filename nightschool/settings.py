@@ -65,3 +65,5 @@ def load_settings(**given: object) -> Settings:
             f"The setting {name} was given as {first['input']!r}: {first['msg']}; correct it on the command line, in "
             f"NIGHTSCHOOL_{name.upper()} or in nightschool.toml."
         ) from error
+    except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
+        raise BadInput(f"The file nightschool.toml could not be read ({error}); correct it or move it away.") from error

@@ -20,6 +20,9 @@ from nightschool.records import INITIAL, Version
 
 POLICY = "policy"
 
+_UNFIT = (SafetensorError, LookupError, ValueError, TypeError, OSError, AttributeError, RuntimeError, ArithmeticError)
+"""How an adapter fails that was written so but does not fit: odd names, shapes, settings."""
+
 
 def check_version(folder: Path, version: Version, base: BaseModel) -> None:
     """Raise `DamagedVersion` unless the folder is what was registered and belongs to this base model."""
@@ -49,7 +52,7 @@ def load_policy(versions: Path, version: Version, base: BaseModel) -> Any:
     check_version(folder, version, base)
     try:
         return merge_adapter(base, folder / POLICY)
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except _UNFIT as error:
         raise DamagedVersion(
             f"The adapter of version {version.id} cannot be used ({error}); promote another version with "
             "`python -m training promote VERSION`."
@@ -78,5 +81,9 @@ def merge_tensors(model: Any, tensors: dict[str, torch.Tensor], scale: float, to
         lora_a, lora_b = tensors[f"{name}.lora_A.weight"], tensors[f"{name}.lora_B.weight"]
         if not (torch.isfinite(lora_a).all() and torch.isfinite(lora_b).all()):
             raise ValueError(f"{name} is not finite")
-        merge_lora_(merged.get_submodule(name.removeprefix("base_model.model.")), lora_a, lora_b, scale)
+        place = name.removeprefix("base_model.model.")
+        linear = merged.get_submodule(place)
+        if linear is model.get_submodule(place):  # shared with the base: merging would change every version
+            raise ValueError(f"{name} is not in the top {top_layers} layers")
+        merge_lora_(linear, lora_a, lora_b, scale)
     return merged

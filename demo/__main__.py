@@ -1,0 +1,164 @@
+"""`python -m demo`: builds the parts, starts the server, says when the page answers."""
+
+import errno
+import http.client
+import ipaddress
+import logging
+import random
+import socket
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from demo.classroom import Classroom
+from demo.identity import Visitors, load_secret
+from demo.nights import Nights
+from demo.web import create_app, secret_path
+from nightschool.embedded_engine import EmbeddedEngine
+from nightschool.errors import AddressInUse, BadInput, NightSchoolError
+from nightschool.feedback import FeedbackStore
+from nightschool.model import load_base
+from nightschool.records import Sampling
+from nightschool.registry import NightBook, VersionRegistry
+from nightschool.schema import FeedbackDatabase
+from nightschool.settings import EMBEDDED, Settings, load_settings
+
+program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@program.command()
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (default 7860); 0 takes a free one.")] = None,
+    db: Annotated[Path | None, typer.Option(help="The database (default feedback.db).")] = None,
+    versions: Annotated[Path | None, typer.Option(help="Folder of the trained versions (default versions).")] = None,
+    model: Annotated[str | None, typer.Option(help="'embedded', a Hugging Face id, or a model folder.")] = None,
+    duel_share: Annotated[float | None, typer.Option(help="Share of turns answered twice (default 0.2).")] = None,
+) -> None:
+    """Chat on a web page and judge the answers; the night learns from the judgements."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    try:
+        settings = load_settings(host=host, port=port, db=db, versions=versions, model=model, duel_share=duel_share)
+        with closing(open_address(settings.host, settings.port)) as listener:
+            run(settings, listener)
+    except NightSchoolError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        typer.echo("NightSchool has stopped.")
+
+
+def run(settings: Settings, listener: socket.socket) -> None:
+    """Build everything on an address that is already ours, then serve until a signal."""
+    with closing(FeedbackDatabase(settings.db)) as database, closing(open_engine(settings)) as engine:
+        store, registry, book = FeedbackStore(database), VersionRegistry(database), NightBook(database)
+        store.close_abandoned_replies()
+        sampling = Sampling(settings.temperature, settings.max_new_tokens)
+        classroom = Classroom(
+            store, registry, engine, sampling=sampling, duel_share=settings.duel_share, chance=random.Random()
+        )
+        if warning := classroom.warm_up():
+            typer.echo(warning)
+        app = create_app(
+            classroom=classroom,
+            nights=Nights(book, db=database.path, versions=settings.versions, environment=night_environment(settings)),
+            book=book,
+            store=store,
+            visitors=Visitors(load_secret(secret_path(database.path))),
+            model_name=short_name(engine.model_name),
+            is_small=settings.model == EMBEDDED,
+            effort=settings.effort,
+        )
+        words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
+        serve_app(app, settings.host, listener, words)
+
+
+def open_engine(settings: Settings) -> EmbeddedEngine:
+    """The engine on the base model of the settings. Raises `ModelUnavailable`."""
+    return EmbeddedEngine(
+        load_base(settings.model, settings.cache),
+        settings.versions,
+        max_prompt_tokens=settings.max_prompt_tokens,
+        max_new_tokens=settings.max_new_tokens,
+        resident=settings.resident_versions,
+    )
+
+
+def night_environment(settings: Settings) -> dict[str, str]:
+    """What a night needs to know of this server's settings; it runs in another folder, so paths are whole."""
+    folder = Path(settings.model)
+    return {
+        "NIGHTSCHOOL_MODEL": str(folder.resolve()) if folder.is_dir() else settings.model,
+        "NIGHTSCHOOL_CACHE": str(settings.cache.resolve()),
+    }
+
+
+def short_name(model: str) -> str:
+    """A model's name as visitors see it: without the folder or organisation it comes from."""
+    return model.rstrip("/").rsplit("/", 1)[-1]
+
+
+def open_address(host: str, port: int) -> socket.socket:
+    """A listening socket, taken before the model is loaded. Raises `AddressInUse` or `BadInput`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(
+                f"The address {host}:{port} is taken by another program; stop it, or choose another port with --port "
+                "(0 takes a free one)."
+            ) from error
+        raise BadInput(
+            f"The address {host}:{port} cannot be used ({error.strerror or error}); give an address of this machine "
+            "with --host and a port above 1023 with --port."
+        ) from error
+
+
+def serve_app(app: FastAPI, host: str, listener: socket.socket, words: str) -> None:
+    """Serve on the socket until Ctrl-C or SIGTERM; announce the address once the page answers."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
+    port = int(listener.getsockname()[1])
+    if not is_loopback(host):
+        typer.echo(f"Everyone who can reach {host}:{port} can chat, vote and start nights; there is no password yet.")
+    threading.Thread(target=announce, args=(server, host, port, words), daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def announce(server: uvicorn.Server, host: str, port: int, words: str) -> None:
+    """Say where NightSchool answers, after a real request for the page was answered."""
+    while not server.started:
+        if server.should_exit:
+            return
+        time.sleep(0.02)
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    with closing(http.client.HTTPConnection(shown, port, timeout=30)) as connection:
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        answer.read()
+    if answer.status == http.client.OK:
+        address = f"[{shown}]" if ":" in shown else shown
+        typer.echo(f"NightSchool answers on http://{address}:{port} ({words})")
+    else:
+        typer.echo(f"The page answers with status {answer.status}; see the messages above.", err=True)
+    sys.stdout.flush()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    program()

@@ -1,0 +1,35 @@
+"""What both pages do alike: know the visitor, tell errors in one sentence."""
+
+import html
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+
+from demo.identity import Visitors
+from nightschool.errors import NightSchoolError
+
+Updates = dict[Any, Any]
+"""What a handler changes: {component: its new value or properties}; the others stay as they are."""
+
+
+def person_of(visitors: Visitors, request: gr.Request) -> str:
+    """The visitor's id from the signed cookie, or a sentence on the page."""
+    person_id = visitors.read(request.cookies)
+    if person_id is None:
+        raise gr.Error(
+            "This page does not know you (its cookie is missing or not valid); reload the page.",
+            title="Please reload",
+            print_exception=False,
+        )
+    return person_id
+
+
+@contextmanager
+def told_in_words() -> Iterator[None]:
+    """Show an expected error as its sentence; anything else is a defect and stays one."""
+    try:
+        yield
+    except NightSchoolError as error:
+        raise gr.Error(html.escape(str(error)), title="Not done", print_exception=False) from error

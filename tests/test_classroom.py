@@ -1,0 +1,343 @@
+"""What visitors can do and cannot do, on a real store and registry with a scripted engine."""
+
+import json
+import random
+
+import pytest
+
+from demo.classroom import WINDOW, Classroom, Lesson, in_step
+from demo.writing import BrokenReplyError
+from nightschool.errors import BadInput
+from nightschool.feedback import FeedbackStore
+from nightschool.ids import utc_now
+from nightschool.records import INITIAL, DuelOutcome, ReplyStatus, Sampling, ThumbValue, VerdictKind, Version
+from nightschool.registry import VersionRegistry
+from nightschool.schema import FeedbackDatabase
+from tests.scripted_engine import ScriptedEngine
+
+ANNA, BEN = "anna", "ben"
+
+
+class School:
+    """A classroom with its parts in reach."""
+
+    def __init__(self, database: FeedbackDatabase) -> None:
+        self.database = database
+        self.store = FeedbackStore(database)
+        self.registry = VersionRegistry(database)
+        self.engine = ScriptedEngine()
+        self.room = self.open(duel_share=0)
+
+    def open(self, *, duel_share: float) -> Classroom:
+        return Classroom(
+            self.store,
+            self.registry,
+            self.engine,
+            sampling=Sampling(0.7, 50),
+            duel_share=duel_share,
+            chance=random.Random(7),
+        )
+
+    def add_version(self, name: str, verdict: VerdictKind = VerdictKind.PROMOTED) -> None:
+        self.registry.add(Version(name, INITIAL, utc_now(), None, "base", "sha", verdict), [])
+
+    def rows(self, sql: str) -> list[tuple[object, ...]]:
+        return list(self.database.read().execute(sql).fetchall())
+
+    def talk(self, *questions: str, person: str = ANNA) -> str:
+        conversation_id = ""
+        for question in questions:
+            conversation_id = finish(self.room.ask(person, conversation_id, question))
+        return conversation_id
+
+
+@pytest.fixture
+def school(database: FeedbackDatabase) -> School:
+    return School(database)
+
+
+def finish(lesson: Lesson) -> str:
+    """Read all drafts; the conversation's id."""
+    for _ in lesson.drafts:
+        pass
+    return lesson.conversation_id
+
+
+def test_a_question_is_answered_by_the_champion_and_all_of_it_is_stored(school: School) -> None:
+    school.engine.scripts[INITIAL] = "bread needs time"
+    lesson = school.room.ask(ANNA, "", "  How do I bake bread?  ")
+    assert [draft.texts for draft in lesson.drafts] == [("",), ("bread",), ("bread needs",), ("bread needs time",)]
+    question, reply = school.room.scene(ANNA, lesson.conversation_id).turns
+    assert (question.role, question.text) == ("user", "How do I bake bread?")
+    assert (reply.text, reply.version, reply.status) == ("bread needs time", INITIAL, ReplyStatus.DONE)
+    [(temperature, limit, seed, prompt_ids, token_ids, first, seconds)] = school.rows(
+        "SELECT temperature, max_new_tokens, seed, prompt_ids, token_ids, first_token_seconds, seconds FROM replies"
+    )
+    assert (temperature, limit) == (0.7, 50)
+    assert school.engine.streams == [(INITIAL, seed)]
+    assert (json.loads(str(prompt_ids)), json.loads(str(token_ids))) == ([20], [0, 1, 2])
+    assert isinstance(first, float)
+    assert isinstance(seconds, float)
+    assert 0 <= first <= seconds
+
+
+def test_the_row_of_a_reply_is_there_before_its_first_token(school: School) -> None:
+    lesson = school.room.ask(ANNA, "", "hello")
+    assert next(lesson.drafts).texts == ("",)
+    assert school.engine.steps == []
+    reply = school.room.scene(ANNA, lesson.conversation_id).turns[-1]
+    assert reply.status is ReplyStatus.STREAMING
+    school.room.thumb(ANNA, reply.id, ThumbValue.UP)
+    lesson.drafts.close()
+
+
+def test_the_model_sees_the_whole_branch_without_failed_and_empty_replies(school: School) -> None:
+    conversation_id = school.talk("one")
+    school.engine.scripts[INITIAL] = ""
+    finish(school.room.ask(ANNA, conversation_id, "two"))
+    school.engine.scripts[INITIAL] = "never finished"
+    school.engine.breaks_after = {INITIAL: 1}
+    with pytest.raises(BrokenReplyError):
+        finish(school.room.ask(ANNA, conversation_id, "three"))
+    school.engine.breaks_after = {}
+    finish(school.room.ask(ANNA, conversation_id, "four"))
+    assert [message.content for message in school.engine.conversations[-1]] == [
+        "one",
+        "a reply by initial",
+        "two",
+        "three",
+        "four",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "x" * 201])
+def test_a_refused_question_leaves_nothing_behind(school: School, text: str) -> None:
+    with pytest.raises(BadInput):
+        school.room.ask(ANNA, "", text)
+    assert school.rows("SELECT * FROM messages") == []
+    assert school.room.conversations(ANNA) == []
+
+
+def test_a_stopped_reply_keeps_what_was_written(school: School) -> None:
+    lesson = school.room.ask(ANNA, "", "hello")
+    for _ in range(3):
+        next(lesson.drafts)
+    lesson.drafts.close()
+    reply = school.room.scene(ANNA, lesson.conversation_id).turns[-1]
+    assert (reply.text, reply.status) == ("a reply", ReplyStatus.STOPPED)
+    assert school.engine.closed == 1
+
+
+def test_an_engine_that_breaks_is_told_in_one_sentence_and_the_next_question_works(
+    school: School, caplog: pytest.LogCaptureFixture
+) -> None:
+    school.engine.breaks_after = {INITIAL: 2}
+    lesson = school.room.ask(ANNA, "", "hello")
+    with pytest.raises(BrokenReplyError, match="press Regenerate"):
+        finish(lesson)
+    assert "the scripted engine broke on purpose" in caplog.text
+    assert school.room.scene(ANNA, lesson.conversation_id).turns[-1].status is ReplyStatus.FAILED
+    school.engine.breaks_after = {}
+    finish(school.room.ask_again(ANNA, lesson.conversation_id))
+    assert school.room.scene(ANNA, lesson.conversation_id).turns[-1].text == "a reply by initial"
+
+
+def test_a_regenerated_reply_is_a_sibling_and_the_earlier_one_stays_stored(school: School) -> None:
+    conversation_id = school.talk("hello")
+    school.engine.scripts[INITIAL] = "another try"
+    finish(school.room.ask_again(ANNA, conversation_id))
+    question, reply = school.room.scene(ANNA, conversation_id).turns
+    assert (reply.text, reply.parent_id, reply.sibling_count) == ("another try", question.id, 2)
+    assert school.rows("SELECT count(*) FROM replies WHERE status = 'done'") == [(2,)]
+    assert [message.content for message in school.engine.conversations[-1]] == ["hello"]
+
+
+def test_a_promotion_is_served_at_the_next_reply(school: School) -> None:
+    conversation_id = school.talk("hello")
+    school.add_version("v1")
+    VersionRegistry(school.database).promote("v1", "a test")
+    finish(school.room.ask(ANNA, conversation_id, "and now?"))
+    assert [turn.version for turn in school.room.scene(ANNA, conversation_id).turns] == [None, INITIAL, None, "v1"]
+
+
+def test_a_damaged_champion_is_replaced_by_the_initial_version_with_a_warning(school: School) -> None:
+    school.add_version("v1")
+    school.registry.promote("v1", "a test")
+    school.engine.damaged.add("v1")
+    lesson = school.room.ask(ANNA, "", "hello")
+    assert next(lesson.drafts).warning == (
+        "The initial version answers in place of v1: The version v1 is damaged (a file was changed)."
+    )
+    finish(lesson)
+    assert school.room.scene(ANNA, lesson.conversation_id).turns[-1].version == INITIAL
+
+
+def test_only_the_newest_twenty_questions_are_shown_and_all_stay_stored(school: School) -> None:
+    conversation_id = school.talk(*[f"question {number}" for number in range(25)])
+    scene = school.room.scene(ANNA, conversation_id)
+    assert (len(scene.turns), scene.turns[0].text, scene.hidden) == (WINDOW, "question 5", 10)
+
+
+# ---- duels -------------------------------------------------------------------------------------------------------
+
+
+def test_both_sides_of_a_duel_are_written_at_one_pace(school: School) -> None:
+    school.add_version("v1")
+    school.engine.scripts = {INITIAL: "one two three", "v1": "uno dos tres cuatro cinco"}
+    lesson = school.room.ask(ANNA, "", "count", compare=True)
+    assert lesson.is_duel
+    finish(lesson)
+    order = school.engine.steps
+    assert {order[0], order[1]} == {order[2], order[3]} == {order[4], order[5]} == {INITIAL, "v1"}
+    assert order[6:] == ["v1", "v1"]
+
+
+def test_texts_advance_in_step_and_the_longer_one_ends_alone() -> None:
+    assert list(in_step(iter(["a", "ab", "abc"]), iter(["x"]))) == [
+        ("a", "x"),
+        ("ab", "x"),
+        ("abc", "x"),
+        ("abc", "x"),
+    ]
+
+
+def test_the_share_of_duels_is_the_one_the_owner_set(school: School) -> None:
+    never, always = school.open(duel_share=0), school.open(duel_share=1)
+    lessons = [room.ask(ANNA, "", "hello") for room in [never] * 10 + [always] * 10]
+    assert [lesson.is_duel for lesson in lessons] == [False] * 10 + [True] * 10
+
+
+@pytest.mark.parametrize(("outcome", "side"), [(DuelOutcome.LEFT, "left"), (DuelOutcome.RIGHT, "right")])
+def test_the_chosen_reply_continues_the_conversation(school: School, outcome: DuelOutcome, side: str) -> None:
+    school.add_version("v1")
+    conversation_id = finish(school.room.ask(ANNA, "", "hello", compare=True))
+    open_duel = school.room.scene(ANNA, conversation_id).duel
+    assert open_duel is not None
+    decided = school.room.vote(ANNA, open_duel.id, outcome)
+    assert {decided.left.version, decided.right.version} == {INITIAL, "v1"}
+    scene = school.room.scene(ANNA, conversation_id)
+    assert scene.duel is None
+    assert scene.turns[-1].id == getattr(decided, side).id
+
+
+def test_a_duel_takes_one_vote(school: School) -> None:
+    duel = school.room.scene(ANNA, finish(school.room.ask(ANNA, "", "hello", compare=True))).duel
+    assert duel is not None
+    school.room.vote(ANNA, duel.id, DuelOutcome.TIE)
+    with pytest.raises(BadInput, match="already decided"):
+        school.room.vote(ANNA, duel.id, DuelOutcome.LEFT)
+
+
+def test_an_open_duel_must_be_judged_before_the_next_question(school: School) -> None:
+    conversation_id = finish(school.room.ask(ANNA, "", "hello", compare=True))
+    for refused in (
+        lambda: school.room.ask(ANNA, conversation_id, "next"),
+        lambda: school.room.ask_again(ANNA, conversation_id),
+        lambda: school.room.compare_again(ANNA, conversation_id),
+    ):
+        with pytest.raises(BadInput, match="waiting for your judgement"):
+            refused()
+    assert school.rows("SELECT count(*) FROM messages WHERE role = 'user'") == [(1,)]
+
+
+def test_an_empty_box_compares_two_answers_to_the_last_question(school: School) -> None:
+    conversation_id = school.talk("hello")
+    finish(school.room.compare_again(ANNA, conversation_id))
+    scene = school.room.scene(ANNA, conversation_id)
+    assert [turn.text for turn in scene.turns] == ["hello"]
+    assert scene.duel is not None
+    assert school.rows("SELECT count(*) FROM replies") == [(3,)]
+
+
+def test_without_a_question_there_is_nothing_to_compare_or_regenerate(school: School) -> None:
+    for refused in (school.room.ask_again, school.room.compare_again):
+        with pytest.raises(BadInput, match="no question yet"):
+            refused(ANNA, "")
+
+
+def test_a_duel_with_one_empty_answer_is_not_asked_about(school: School) -> None:
+    school.add_version("v1")
+    school.engine.scripts["v1"] = ""
+    conversation_id = finish(school.room.ask(ANNA, "", "hello", compare=True))
+    scene = school.room.scene(ANNA, conversation_id)
+    assert scene.duel is None
+    assert scene.turns[-1].text == "a reply by initial"
+
+
+def test_a_duel_that_came_out_empty_leaves_the_earlier_answer_shown(school: School) -> None:
+    conversation_id = school.talk("hello")
+    school.engine.scripts[INITIAL] = ""
+    finish(school.room.compare_again(ANNA, conversation_id))
+    scene = school.room.scene(ANNA, conversation_id)
+    assert scene.duel is None
+    assert scene.turns[-1].text == "a reply by initial"
+
+
+def test_a_stopped_duel_can_be_judged_by_what_was_written(school: School) -> None:
+    lesson = school.room.ask(ANNA, "", "hello", compare=True)
+    for _ in range(3):
+        next(lesson.drafts)
+    lesson.drafts.close()
+    duel = school.room.scene(ANNA, lesson.conversation_id).duel
+    assert duel is not None
+    assert (duel.left.status, duel.right.text) == (ReplyStatus.STOPPED, "a reply")
+    school.room.vote(ANNA, duel.id, DuelOutcome.BOTH_BAD)
+
+
+def test_a_duel_that_broke_does_not_block_the_conversation(school: School) -> None:
+    school.engine.breaks_after = {INITIAL: 1}
+    lesson = school.room.ask(ANNA, "", "hello", compare=True)
+    with pytest.raises(BrokenReplyError):
+        finish(lesson)
+    assert school.room.scene(ANNA, lesson.conversation_id).duel is None
+    school.engine.breaks_after = {}
+    finish(school.room.ask(ANNA, lesson.conversation_id, "next"))
+
+
+def test_a_damaged_version_in_a_duel_is_not_named_before_the_vote(school: School) -> None:
+    school.add_version("v1")
+    school.engine.damaged.add("v1")
+    lesson = school.room.ask(ANNA, "", "hello", compare=True)
+    warning = next(lesson.drafts).warning
+    assert "could not be used" in warning
+    assert "v1" not in warning
+    finish(lesson)
+    assert school.rows("SELECT DISTINCT version FROM replies") == [(INITIAL,)]
+
+
+# ---- whose is it -------------------------------------------------------------------------------------------------
+
+
+def test_nobody_reads_asks_or_votes_in_a_conversation_of_somebody_else(school: School) -> None:
+    conversation_id = school.talk("private")
+    reply_id = school.room.scene(ANNA, conversation_id).turns[-1].id
+    finish(school.room.compare_again(ANNA, conversation_id))
+    duel = school.room.scene(ANNA, conversation_id).duel
+    assert duel is not None
+    for forged in (
+        lambda: school.room.scene(BEN, conversation_id),
+        lambda: school.room.ask(BEN, conversation_id, "let me in"),
+        lambda: school.room.ask_again(BEN, conversation_id),
+        lambda: school.room.compare_again(BEN, conversation_id),
+        lambda: school.room.thumb(BEN, reply_id, ThumbValue.DOWN),
+        lambda: school.room.vote(BEN, duel.id, DuelOutcome.LEFT),
+    ):
+        with pytest.raises(BadInput):
+            forged()
+    assert school.room.conversations(BEN) == []
+    assert school.rows("SELECT count(*) FROM thumbs") == [(0,)]
+
+
+def test_two_people_at_once_see_only_their_own_words(school: School) -> None:
+    anna, ben = school.room.ask(ANNA, "", "I am Anna"), school.room.ask(BEN, "", "I am Ben")
+    for _ in zip(anna.drafts, ben.drafts, strict=True):
+        pass
+    assert school.room.scene(ANNA, anna.conversation_id).turns[0].text == "I am Anna"
+    assert school.room.scene(BEN, ben.conversation_id).turns[0].text == "I am Ben"
+    assert [conversation.title for conversation in school.room.conversations(BEN)] == ["I am Ben"]
+
+
+def test_warming_up_stores_nothing(school: School) -> None:
+    assert school.room.warm_up() == ""
+    assert school.engine.steps == [INITIAL]
+    assert school.rows("SELECT * FROM messages") == []
