@@ -1,7 +1,5 @@
 """Fixtures that several test modules share: an empty database and what stands on it."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -66,8 +64,9 @@ def browser_type_launch_args() -> dict[str, Any]:
     """The Chromium of this machine (Playwright's own where there is none), with nothing that calls home."""
     flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    path = shutil.which("chromium") or "/usr/bin/chromium"
-    return {"args": flags, **({"executable_path": path} if os.path.exists(path) else {})}
+    from tests.find_chromium import find_chromium
+
+    return {"args": flags, "executable_path": find_chromium()}
 
 
 @pytest.fixture(scope="session")
