@@ -64,9 +64,11 @@ def demo_running(folder: Path, model: Path, *, max_new_tokens: int = 40) -> Iter
     ):
         try:
             assert server.stdout is not None
-            line = server.stdout.readline()
-            said = re.search(r"NightSchool answers on (http://\S+)", line)
-            assert said, f"the demo did not say where it answers, but: {line}{server.communicate()[0]}"
+            said, lines = None, []
+            while said is None and (line := server.stdout.readline()):
+                lines.append(line)
+                said = re.search(r"NightSchool answers on (http://\S+)", line)
+            assert said, f"the demo did not say where it answers, but: {lines}"
             yield Demo(said[1], database, versions)
         finally:
             server.terminate()

@@ -13,7 +13,6 @@ from nightschool.records import INITIAL, VerdictKind, Version
 from nightschool.registry import VersionRegistry
 from nightschool.schema import FeedbackDatabase
 
-LAYER = 3
 RANK = 2
 
 
@@ -22,14 +21,15 @@ def add_tiny_version(database: FeedbackDatabase, versions: Path, model: Path, na
     base = load_base(str(model), versions)
     generator = torch.Generator().manual_seed(1)
     width = base.model.config.hidden_size
-    prefix = f"base_model.model.model.layers.{LAYER}.self_attn.q_proj"
+    last = base.model.config.num_hidden_layers - 1
+    prefix = f"base_model.model.model.layers.{last}.self_attn.q_proj"
     tensors = {
         f"{prefix}.lora_A.weight": torch.randn(RANK, width, generator=generator),
         f"{prefix}.lora_B.weight": torch.randn(width, RANK, generator=generator) / 10,
     }
     with whole_folder(versions / name) as folder:
         (folder / "policy").mkdir()
-        config = {"r": RANK, "lora_alpha": RANK, "layers_to_transform": [LAYER]}
+        config = {"r": RANK, "lora_alpha": RANK, "layers_to_transform": [last]}
         (folder / "policy" / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
         save_file(tensors, folder / "policy" / "adapter_model.safetensors")
     digest = sha256_of(versions / name / MANIFEST)

@@ -1,0 +1,1 @@
+"""Speed and memory of the real programs, one command each (`make bench`)."""

@@ -1,0 +1,41 @@
+"""What the benchmarks share: a program run from outside, its peak memory, and one flat JSON object at the end."""
+
+import json
+import subprocess
+import threading
+from typing import Any
+
+import psutil
+
+
+class PeakMemory:
+    """Samples a process's resident memory every 50 ms; `peak` is the highest seen, in bytes."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.peak = 0
+        self._process = psutil.Process(process.pid)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._over = threading.Event()
+        self._thread.start()
+
+    def stop(self) -> int:
+        """Stop sampling and return the peak."""
+        self._over.set()
+        self._thread.join()
+        return self.peak
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.05):
+            try:
+                self.peak = max(self.peak, self._process.memory_info().rss)
+            except psutil.NoSuchProcess:
+                return
+
+
+def tell(figures: dict[str, Any], *, as_json: bool) -> None:
+    """Print figures as one JSON object or as lines."""
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}")
