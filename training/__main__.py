@@ -12,13 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from nightschool.errors import NightSchoolError
+from nightschool.errors import NightAlreadyRunning, NightSchoolError
 from nightschool.feedback import FeedbackStore
+from nightschool.records import Night, NightState
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings, load_settings
 from training.effort import effort_named
 from training.judgements import judgements_of
+from training.night_lock import night_lock
 from training.shortage import shortage_of
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
@@ -65,7 +67,7 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
         registry = VersionRegistry(database)
         judgements = judgements_of(FeedbackStore(database).snapshot())
         shortage = shortage_of(judgements, registry)
-        last = NightBook(database).last()
+        last = _last_night(database)
         found: dict[str, Any] = {
             "champion": registry.champion().id,
             "judgements": len(judgements.sources()),
@@ -133,6 +135,20 @@ def import_(file: Path, db: Db = None, model: Model = None) -> None:
             added = FeedbackStore(database).import_preferences(IMPORTER, preferences)
     known = len(preferences) - added
     print(f"{added} preferences imported into {settings.db}" + (f", {known} were there already." if known else "."))
+
+
+def _last_night(database: FeedbackDatabase) -> Night | None:
+    """The newest night; one whose process died is closed as interrupted first."""
+    book = NightBook(database)
+    last = book.last()
+    if last is None or last.state is not NightState.RUNNING:
+        return last
+    try:
+        with night_lock(database.path):
+            book.close_dead()
+    except NightAlreadyRunning:
+        return last
+    return book.last()
 
 
 @contextmanager
