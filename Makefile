@@ -19,7 +19,7 @@ demo: $(VENV)/.ready ## set up what is missing, then start the chat (HOST, PORT,
 
 test: $(VENV)/.ready-dev ## set up what is missing, then run every test (ARGS="-k name" for some)
 	$(RUN) -m tests.find_chromium
-	$(RUN) -m pytest $(ARGS)
+	OMP_WAIT_POLICY=passive $(RUN) -m pytest $(ARGS)
 
 check: $(VENV)/.ready-dev ## ruff (lint and format) and mypy
 	$(RUN) -m ruff check .

@@ -1,0 +1,66 @@
+"""The embedded model itself: one streamed answer, one tiny night. Everything else about it is tested on tiny models."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from nightschool.embedded_engine import EmbeddedEngine
+from nightschool.model import BaseModel, load_base
+from nightschool.records import INITIAL, Message, Sampling, Version
+
+pytestmark = pytest.mark.real_model
+
+
+@pytest.fixture(scope="module")
+def base(embedded_cache: Path) -> BaseModel:
+    return load_base("embedded", embedded_cache)
+
+
+@pytest.fixture
+def engine(base: BaseModel, tmp_path: Path) -> Iterator[EmbeddedEngine]:
+    opened = EmbeddedEngine(base, tmp_path, max_prompt_tokens=512, max_new_tokens=32, resident=2)
+    yield opened
+    opened.close()
+
+
+def test_the_embedded_model_knows_a_capital_and_streams_it_word_by_word(engine: EmbeddedEngine) -> None:
+    version = Version(INITIAL, None, "", None, None, None, None)
+    prompt_ids = engine.prompt_ids([Message("user", "What is the capital of France?")])
+    pieces = list(engine.stream(version, prompt_ids, Sampling(0.01, 32), seed=0))
+    assert len(pieces) >= 5
+    assert "Paris" in pieces[-1].text
+    assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(pieces))
+
+
+def test_a_tiny_night_on_the_embedded_model_tells_all_it_must(tmp_path: Path, embedded_cache: Path) -> None:
+    # 80 pairs of four-word replies, drawn replies of at most 6 tokens: a real quick night in a fraction of its time.
+    pairs = tmp_path / "pairs.jsonl"
+    with pairs.open("w", encoding="utf-8") as file:
+        for number in range(80):
+            record = {
+                "prompt": [{"role": "user", "content": f"Name something number {number}."}],
+                "chosen": [{"role": "assistant", "content": f"A green apple {number}."}],
+                "rejected": [{"role": "assistant", "content": f"I do not know {number}!"}],
+            }
+            file.write(json.dumps(record) + "\n")
+    environment = {**os.environ, "NIGHTSCHOOL_CACHE": str(embedded_cache), "NIGHTSCHOOL_MAX_NEW_TOKENS": "6"}
+
+    def training(*words: str) -> str:
+        command = [sys.executable, "-W", "error", "-m", "training", *words, "--db", str(tmp_path / "feedback.db")]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert "80 preferences imported" in training("import", str(pairs))
+    output = training("night", "--versions", str(tmp_path / "versions"), "--effort", "quick", "--seed", "0", "--json")
+    report = json.loads(output)
+    assert report["reward_model_accuracy"] > 0.9  # the difference is in every word
+    assert report["verdict"] in {"promoted", "held", "rejected"}
+    assert report["reward_after"] != report["reward_before"]
+    assert report["kl"] > 0
+    assert report["episodes"] == 256
+    assert (tmp_path / "versions" / report["version"] / "policy" / "adapter_model.safetensors").exists()
