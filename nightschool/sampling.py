@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache
 
+from nightschool.llama_decoder import LlamaDecoder, supports
+
 PREFILL_CHUNK = 256
 """Prompt tokens per forward pass of a stream: a stop is obeyed between two chunks (about 0.3 s each on 2 cores)."""
 
@@ -31,17 +33,30 @@ def stream_tokens(
     with torch.inference_mode():
         for start in range(0, len(prompt_ids), PREFILL_CHUNK):
             chunk = torch.tensor([prompt_ids[start : start + PREFILL_CHUNK]])
-            output = model(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            logits = model(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
             if start + PREFILL_CHUNK < len(prompt_ids):
                 yield None
+    read: Callable[[torch.Tensor], torch.Tensor] | None = None
     for _ in range(max_new_tokens):
         with torch.inference_mode():
-            token = _draw(output.logits[:, -1], temperature, generator)
+            token = _draw(logits, temperature, generator)
         yield int(token)
         if int(token) in stop_ids:
             return
         with torch.inference_mode():
-            output = model(token[:, None], past_key_values=cache, use_cache=True)
+            if read is None:
+                read = _reader(model, cache, len(prompt_ids) + max_new_tokens)
+                del cache  # the decoder has its own
+            logits = read(token)
+
+
+def _reader(model: Any, cache: DynamicCache, capacity: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What reads one more token [1] after those in the cache and gives the logits of the next [1, words]."""
+    if supports(model):
+        decoder = LlamaDecoder(model)
+        decoder.take_over(cache, capacity)
+        return decoder.step
+    return lambda token: model(token[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
 
 
 def sample_batch(

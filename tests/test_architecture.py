@@ -25,13 +25,15 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "registry": ({"errors", "ids", "records", "schema"}, set()),
     "chat_format": ({"errors", "records"}, set()),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
-    "sampling": (set(), {"torch", "transformers"}),
+    "llama_decoder": (set(), {"torch", "transformers"}),
+    "sampling": ({"llama_decoder"}, {"torch", "transformers"}),
     "version_folder": ({"errors", "files", "model", "records"}, {"torch", "safetensors"}),
     "engine": ({"records"}, set()),
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
 STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry"}
-TENSORS = {"nightschool.model", "nightschool.sampling", "nightschool.version_folder", "nightschool.embedded_engine"}
+TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
+TENSORS |= {"nightschool.embedded_engine"}
 TENSOR_PACKAGES = {"torch", "transformers", "peft", "safetensors"}
 SCREENS = re.compile(r"demo\.(app|web|pages(\..+)?)")
 
@@ -164,7 +166,7 @@ def test_gradio_stands_on_the_screens_only() -> None:
     assert [name for name in sorted(users) if not SCREENS.fullmatch(name)] == []
 
 
-def test_tensors_stand_in_four_shared_modules_and_in_training_only() -> None:
+def test_tensors_stand_in_five_shared_modules_and_in_training_only() -> None:
     users = {name for name, tree in sources().items() if packages_of(tree) & TENSOR_PACKAGES}
     assert {name for name in users if not name.startswith("training.")} == TENSORS
 
