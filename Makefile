@@ -1,9 +1,7 @@
 # NightSchool: every command a person needs. `make help` lists them.
 PYTHON ?= python3
-HOST ?= 127.0.0.1
-PORT ?= 7860
-DB ?= feedback.db
-EFFORT ?= normal
+# Passed on only when set, so that nightschool.toml and NIGHTSCHOOL_* decide otherwise.
+GIVEN_DB = $(if $(DB),--db $(DB))
 VENV := .venv
 RUN := $(VENV)/bin/python
 export GRADIO_ANALYTICS_ENABLED := False
@@ -15,7 +13,7 @@ help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(VENV)/.ready ## set up what is missing, then start the chat (HOST, PORT, DB)
-	$(RUN) -m demo --host $(HOST) --port $(PORT) --db $(DB)
+	$(RUN) -m demo $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(GIVEN_DB)
 
 test: $(VENV)/.ready-dev ## set up what is missing, then run every test (ARGS="-k name" for some)
 	$(RUN) -m tests.find_chromium
@@ -27,7 +25,7 @@ check: $(VENV)/.ready-dev ## ruff (lint and format) and mypy
 	$(RUN) -m mypy
 
 night: $(VENV)/.ready ## train one night from what people judged (DB, EFFORT=quick|normal|thorough)
-	$(RUN) -m training night --db $(DB) --effort $(EFFORT)
+	$(RUN) -m training night $(GIVEN_DB) $(if $(EFFORT),--effort $(EFFORT))
 
 bench: $(VENV)/.ready-dev ## measure speed and memory of chat and night (about 15 minutes)
 	$(RUN) -m benchmarks.serving

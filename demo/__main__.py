@@ -98,6 +98,9 @@ def night_environment(settings: Settings) -> dict[str, str]:
     return {
         "NIGHTSCHOOL_MODEL": str(folder.resolve()) if folder.is_dir() else settings.model,
         "NIGHTSCHOOL_CACHE": str(settings.cache.resolve()),
+        # The night trains the distribution that is served.
+        "NIGHTSCHOOL_TEMPERATURE": str(settings.temperature),
+        "NIGHTSCHOOL_MAX_NEW_TOKENS": str(settings.max_new_tokens),
     }
 
 

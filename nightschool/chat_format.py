@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from nightschool.errors import BadInput
 from nightschool.records import Message
 
@@ -24,7 +26,10 @@ def encode_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
         )
     mark = secrets.token_hex(8)
     masked = [{"role": message.role, "content": f"{mark}{index}{mark}"} for index, message in enumerate(messages)]
-    rendered = tokenizer.apply_chat_template(masked, tokenize=False, add_generation_prompt=True)
+    try:
+        rendered = tokenizer.apply_chat_template(masked, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise BadInput(f"The model's chat template refuses this conversation ({error}); start a new one.") from error
     pieces = re.split(f"{mark}(\\d+){mark}", rendered)
     ids: list[int] = []
     for index, piece in enumerate(pieces):

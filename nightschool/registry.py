@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import sqlite_utils
+
 from nightschool.errors import UnknownVersion
 from nightschool.ids import new_id, utc_now
 from nightschool.records import Night, NightState, Stage, VerdictKind, Version
@@ -36,8 +38,11 @@ class VersionRegistry:
         """The number of the next version: 1 for the first one that a night makes."""
         return int(self._database.read().execute("SELECT count(*) FROM versions").fetchone()[0])
 
-    def add(self, version: Version, receipts: Iterable[tuple[str, str]]) -> None:
-        """Register a version whose folder is complete on disk, with the (kind, id) of each judgement that made it."""
+    def add(self, version: Version, receipts: Iterable[tuple[str, str]], *, promote_because: str | None = None) -> None:
+        """Register a version whose folder is complete on disk, with the (kind, id) of each judgement that made it.
+
+        With a reason it becomes the champion in the same transaction: no kill can leave one without the other.
+        """
         with self._database.write() as db:
             db.table("versions").insert(
                 {
@@ -53,27 +58,22 @@ class VersionRegistry:
             db.table("receipts").insert_all(
                 {"version_id": version.id, "source_kind": kind, "source_id": source} for kind, source in receipts
             )
+            if promote_because is not None:
+                _promote(db, version.id, promote_because)
 
     def used_sources(self) -> set[tuple[str, str]]:
-        """(kind, id) of every judgement that any version was made from."""
-        rows = self._database.read().query("SELECT DISTINCT source_kind, source_id FROM receipts")
+        """(kind, id) of every judgement that a promoted version was made from."""
+        rows = self._database.read().query(
+            "SELECT DISTINCT source_kind, source_id FROM receipts JOIN versions ON versions.id = receipts.version_id "
+            "WHERE versions.verdict = 'promoted'"
+        )
         return {(row["source_kind"], row["source_id"]) for row in rows}
 
     def promote(self, version_id: str, reason: str) -> None:
         """Move the champion pointer and record why, in one transaction. A reply in flight ends on its own version."""
         version = self.get(version_id)
         with self._database.write() as db:
-            previous = db.execute("SELECT version_id FROM champion").fetchone()[0]
-            db.table("champion").update(1, {"version_id": version.id})
-            db.table("promotions").insert(
-                {
-                    "id": new_id(),
-                    "version_id": version.id,
-                    "previous_id": previous,
-                    "reason": reason,
-                    "created_at": utc_now(),
-                }
-            )
+            _promote(db, version.id, reason)
 
 
 class NightBook:
@@ -212,11 +212,25 @@ class NightBook:
 
 
 def _close_dead_nights(db: Any) -> None:
-    reason = "The night's process ended without a word (killed, or the machine went off); the champion did not change."
+    reason = "The night's process ended without a word (killed, or the machine went off)."
     db.execute(
         "UPDATE nights SET state = 'interrupted', ended_at = ?, reason = ? WHERE state = 'running'", [utc_now(), reason]
     )
     db.execute("UPDATE night_stages SET state = 'interrupted' WHERE state = 'running'")
+
+
+def _promote(db: sqlite_utils.Database, version_id: str, reason: str) -> None:
+    previous = db.execute("SELECT version_id FROM champion").fetchone()[0]
+    db.table("champion").update(1, {"version_id": version_id})
+    db.table("promotions").insert(
+        {
+            "id": new_id(),
+            "version_id": version_id,
+            "previous_id": previous,
+            "reason": reason,
+            "created_at": utc_now(),
+        }
+    )
 
 
 def _version(row: dict[str, Any]) -> Version:

@@ -106,6 +106,8 @@ def test_the_night_gets_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert environment == {
         "NIGHTSCHOOL_MODEL": str(tmp_path / "tiny"),
         "NIGHTSCHOOL_CACHE": os.path.join(tmp_path, "cache"),
+        "NIGHTSCHOOL_TEMPERATURE": "0.7",
+        "NIGHTSCHOOL_MAX_NEW_TOKENS": "256",
     }
 
 

@@ -50,10 +50,11 @@ def test_a_thumb_counts_half_and_names_its_row() -> None:
     assert (found.is_up, found.weight, found.source) == (True, 0.5, ("thumb", "t"))
 
 
-def test_the_effective_number_is_kishs() -> None:
-    # Weights 1, .5, .5, .5 (pair + tie and thumbs of both bad): 2.5^2 / 1.75 = 3.571
-    found = judgements_of(_snapshot(_duel(DuelOutcome.LEFT), _duel(DuelOutcome.BOTH_BAD)))
-    assert found.effective() == 2.5**2 / (1 + 3 * 0.25)
+def test_a_duel_amounts_to_one_judgement_however_it_ends_and_a_thumb_to_half() -> None:
+    thumb = Thumb("t", "p", "c", ThumbValue.UP, "", _reply("a", (9,)))
+    # Both bad makes three rows of .5, and is still one act: min(1.5, 1) = 1.
+    assert judgements_of(_snapshot(_duel(DuelOutcome.BOTH_BAD))).effective() == 1.0
+    assert judgements_of(_snapshot(_duel(DuelOutcome.LEFT), thumbs=(thumb,))).effective() == 1.5
 
 
 def test_long_prompts_keep_their_end() -> None:

@@ -134,7 +134,7 @@ def test_a_killed_night_is_shown_as_interrupted_and_the_next_one_can_run(nights_
     night = ended(nights).night
     assert night is not None
     assert (night.state, night.stages[0].state) == (NightState.INTERRUPTED, NightState.INTERRUPTED)
-    assert "champion did not change" in night.reason
+    assert "ended without a word" in night.reason
     after = nights_that("verdict")
     after.start("quick", practice=False)
     newest = ended(after).night

@@ -1,5 +1,8 @@
 """Versions and the champion pointer; nights with their stages, log and curves."""
 
+import sqlite3
+from dataclasses import replace
+
 import pytest
 
 from nightschool.errors import UnknownVersion
@@ -71,11 +74,22 @@ def test_a_promotion_by_one_process_is_seen_by_a_registry_that_was_open_before(
     other.close()
 
 
-def test_the_judgements_that_made_any_version_count_as_used(registry: VersionRegistry) -> None:
+def test_judgements_count_as_used_once_a_promoted_version_was_made_from_them(registry: VersionRegistry) -> None:
+    # A version that was held used nothing up: a longer night may try again with the same judgements.
+    registry.add(replace(version("v1"), verdict=VerdictKind.HELD), [("duel", "d1"), ("thumb", "t1")])
     assert registry.used_sources() == set()
-    registry.add(version("v1"), [("duel", "d1"), ("thumb", "t1")])
-    registry.add(version("v2", "v1"), [("duel", "d1"), ("duel", "d2")])
-    assert registry.used_sources() == {("duel", "d1"), ("thumb", "t1"), ("duel", "d2")}
+    promoted = replace(version("v2", "v1"), verdict=VerdictKind.PROMOTED)
+    registry.add(promoted, [("duel", "d1"), ("duel", "d2")], promote_because="better")
+    assert registry.used_sources() == {("duel", "d1"), ("duel", "d2")}
+
+
+def test_a_version_and_its_promotion_are_one_transaction(registry: VersionRegistry, database: FeedbackDatabase) -> None:
+    with database.write() as db:  # a promotion that cannot be recorded takes the version back with it
+        db.execute("CREATE TRIGGER refuse BEFORE INSERT ON promotions BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(sqlite3.IntegrityError):
+        registry.add(version("v1"), [("duel", "d1")], promote_because="better")
+    assert [known.id for known in registry.list()] == [INITIAL]
+    assert registry.champion().id == INITIAL
 
 
 def test_a_version_whose_receipts_cannot_be_stored_is_not_registered(registry: VersionRegistry) -> None:

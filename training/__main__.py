@@ -40,7 +40,9 @@ def night(
     versions: Versions = None,
     model: Model = None,
     effort: Annotated[str | None, typer.Option(help="quick, normal or thorough.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed and judgements, same night.", min=0)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Same seed and judgements, same night, unless a time box ends a stage.", min=0)
+    ] = None,
     practice: Annotated[bool, typer.Option(help="Run even with too few judgements; never promotes.")] = False,
     as_json: AsJson = False,
 ) -> None:

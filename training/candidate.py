@@ -1,13 +1,15 @@
 """Writing a night's product: one immutable, content-hashed folder, complete before anybody hears of it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
 
+from nightschool.errors import StoreError
 from nightschool.files import MANIFEST, sha256_of, whole_folder, write_json
 from nightschool.records import Version
 from nightschool.version_folder import POLICY
@@ -29,7 +31,7 @@ def save_candidate(
     """Write `versions/v<number>-<hash of the policy>/` and return the version with its id and manifest hash."""
     version_id = f"v{number}-{_hash(policy)[:8]}"
     folder = versions / version_id
-    with whole_folder(folder) as temporary:
+    with told_when_unwritable(versions), whole_folder(folder) as temporary:
         policy.save(temporary / POLICY)
         reward = temporary / "reward"
         reward.mkdir()
@@ -50,6 +52,18 @@ def save_candidate(
             },
         )
     return replace(version, id=version_id, manifest_sha256=sha256_of(folder / MANIFEST))
+
+
+@contextmanager
+def told_when_unwritable(versions: Path) -> Iterator[None]:
+    """A folder that cannot be written, in one sentence (`StoreError`)."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"The folder of versions {versions} cannot be written ({error}); free some disk space there, or name "
+            "another one with --versions."
+        ) from error
 
 
 def _hash(policy: Policy) -> str:

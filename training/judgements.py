@@ -4,6 +4,7 @@ A decided duel is a pair (weight 1) or a tie (1); "both bad" is half a tie and h
 counts half. Replies with the same tokens teach nothing about each other and make no pair.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,6 +15,8 @@ TIE_WEIGHT_OF_BOTH_BAD = 0.5
 THUMB_WEIGHT = 0.5
 PROMPT_TOKENS = 512
 """The end of a longer prompt is kept: what came last is what the reply answers."""
+REPLY_TOKENS = 512
+"""Of a longer reply (an imported one) the beginning is read."""
 
 
 class Preferred(StrEnum):
@@ -81,9 +84,11 @@ class Judgements:
         return list(dict.fromkeys(found + [thumb.answer for thumb in self.thumbs]))
 
     def effective(self) -> float:
-        """Kish's effective number: (sum w)^2 / sum w^2; n judgements of equal weight count n."""
-        weights = [judgement.weight for judgement in self.all]
-        return sum(weights) ** 2 / sum(weight**2 for weight in weights) if weights else 0.0
+        """How many whole judgements they amount to: the weights of each source's row, at most 1 for each."""
+        weights: defaultdict[tuple[str, str], float] = defaultdict(float)
+        for judgement in self.all:
+            weights[judgement.source] += judgement.weight
+        return sum(min(weight, 1.0) for weight in weights.values())
 
     def sources(self) -> list[tuple[str, str]]:
         """The rows they came from, each once, sorted."""
@@ -125,4 +130,4 @@ def _of_duel(duel: Duel, component: str) -> Judgements:
 
 
 def _answer(reply: Reply) -> Answer:
-    return Answer(reply.prompt_ids[-PROMPT_TOKENS:], reply.token_ids)
+    return Answer(reply.prompt_ids[-PROMPT_TOKENS:], reply.token_ids[:REPLY_TOKENS])

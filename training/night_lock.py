@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nightschool.errors import NightAlreadyRunning
+from nightschool.errors import NightAlreadyRunning, StoreError
 
 
 @contextmanager
@@ -16,7 +16,11 @@ def night_lock(db: Path) -> Iterator[None]:
     lock = FileLock(f"{db.resolve()}.night.lock", timeout=1, fallback_to_soft=False)
     try:
         lock.acquire()
-    except Timeout as error:
+    except OSError as error:
+        if not isinstance(error, Timeout):
+            raise StoreError(
+                f"The night's lock beside {db} cannot be taken ({error}); make the folder and its lock files writable."
+            ) from error
         raise NightAlreadyRunning(
             f"Another night is running on {db}; wait until it ends (`python -m training status --db {db}` shows how "
             "far it is)."

@@ -1,8 +1,8 @@
 """One night: judgements -> reward model -> PPO -> exam -> verdict, as named stages that read top to bottom.
 
 What it guarantees: one night at a time; every night ends with a row and a report, also when nothing was done; the
-champion pointer moves last, in one transaction, after the version's folder is complete on disk. A night that is killed
-at any moment leaves the champion as it was.
+champion pointer moves with the version's row, in one transaction, after the version's folder is complete on disk. A
+night that is killed before that leaves the champion as it was.
 """
 
 import time
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
 from nightschool.ids import utc_now
 from nightschool.model import BaseModel, load_base
@@ -21,7 +22,7 @@ from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from nightschool.version_folder import POLICY, load_policy
-from training.candidate import save_candidate
+from training.candidate import save_candidate, told_when_unwritable
 from training.effort import Effort
 from training.exam import ExamResult, examine
 from training.judgements import Answer, Judgements, judgements_of
@@ -97,7 +98,7 @@ class _Night:
             verdict, reason, version_id = self._stages()
             state = NightState.DONE
         except KeyboardInterrupt:
-            state, reason = NightState.INTERRUPTED, "The night was stopped by hand; the champion did not change."
+            state, reason = NightState.INTERRUPTED, "The night was stopped by hand."
             raise
         except BaseException as error:
             reason = f"The night failed: {error or type(error).__name__}"
@@ -122,10 +123,12 @@ class _Night:
             self.report["missing_judgements"] = shortage.missing
         if shortage.missing and not practice:
             return VerdictKind.SKIPPED, shortage.sentence() + " Nothing was changed.", None
+        with told_when_unwritable(self.plan.settings.versions):  # before hours of work, not after them
+            self.plan.settings.versions.mkdir(parents=True, exist_ok=True)
         with self.log.stage("model"):
             base, split, policy, champion = self._model()
         drawing = Drawing(self.plan.settings.temperature, min(effort.reply_tokens, self.plan.settings.max_new_tokens))
-        practice_on = practice_prompts(base, judgements.on(Side.TRAIN))
+        practice_on = practice_prompts(base, judgements)
         with self.log.stage("initial replies"):
             initial = self._initial_replies(split, practice_on, drawing)
         with self.log.stage("reward model"):
@@ -135,14 +138,14 @@ class _Night:
         with self.log.stage("ppo"):
             self._ppo(policy, reward_model, practice_on, drawing)
         with self.log.stage("exam"):
-            prompts = exam_prompts(base, judgements.on(Side.EXAM), effort.exam_prompts)
+            prompts = exam_prompts(base, judgements, effort.exam_prompts)
             exam, before, after = examine(policy, champion, reward_model, examiner, prompts, drawing, self.plan.seed)
             self._tell_exam(exam, base, before, after)
         with self.log.stage("verdict"):
             verdict, reason = decide(exam, examiner_fault, practice=practice)
+            if self.registry.champion().id != self.report["champion_before"]:
+                verdict, reason = VerdictKind.HELD, "The champion was changed by hand during the night; it stays."
             version = self._save(policy, reward_model, examiner, base, judgements, verdict, reason)
-            if verdict is VerdictKind.PROMOTED:
-                self.registry.promote(version.id, reason)
         return verdict, reason, version.id
 
     def _judgements(self) -> Judgements:
@@ -186,6 +189,12 @@ class _Night:
         train, exam = judgements.on(Side.TRAIN), judgements.on(Side.EXAM)
         validation = judgements.on(Side.VALIDATION)
         answers = judgements.answers()
+        words = split.base.model.config.vocab_size
+        if any(max(answer.prompt_ids + answer.token_ids) >= words for answer in answers):
+            raise BadInput(
+                f"Some judgements were made with another model than {split.base.name} (their token ids are beyond its "
+                f"{words:,} words); set the model they were made with, or give a database of its own with --db."
+            )
         row_of = {answer: row for row, answer in enumerate(answers)}
         self.log.progress(0.0, f"reading {len(answers)} replies")
         features = pooled_states(split, answers)
@@ -276,7 +285,7 @@ class _Night:
     ) -> Version:
         version = Version(
             id="",
-            parent_id=self.registry.champion().id,
+            parent_id=self.report["champion_before"],
             created_at=utc_now(),
             night_id=self.id,
             base_fingerprint=base.fingerprint,
@@ -295,6 +304,6 @@ class _Night:
             report,
             receipts,
         )
-        self.registry.add(version, receipts)
+        self.registry.add(version, receipts, promote_because=reason if verdict is VerdictKind.PROMOTED else None)
         self.log.say(f"Version {version.id} is saved.")
         return version

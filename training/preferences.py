@@ -33,7 +33,7 @@ def read_preferences(path: Path, base: BaseModel, prompt_tokens: int) -> list[Pr
         try:
             prompt, chosen, rejected = _parse(line)
             preferences.append(_preference(prompt, chosen, rejected, seen, base, prompt_tokens))
-        except (BadInput, ValueError) as error:
+        except (BadInput, ValueError, RecursionError) as error:
             raise BadInput(
                 f"Line {number} of {path} cannot be used ({error}); each line is an object with prompt, chosen and "
                 "rejected, each a list of messages. Nothing was imported."

@@ -1,31 +1,41 @@
 """Which prompts a night practises on and which it is examined on: from judged conversations and from the bank."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from nightschool.chat_format import encode_prompt
 from nightschool.model import BaseModel
 from nightschool.prompt_bank import bank_half
 from nightschool.records import Message
 from training.judgements import Judgements
+from training.split import Side
 
 LONGEST = 256
 """Judged prompts of more tokens are left to the reward model: rollouts on them cost too much on two cores."""
 
 
-def practice_prompts(base: BaseModel, train: Judgements) -> list[tuple[int, ...]]:
-    """The bank's training half and the prompts judged on the training side, each once."""
-    bank = [tuple(encode_prompt(base.tokenizer, [Message("user", prompt.text)])) for prompt in bank_half("train")]
-    return list(dict.fromkeys([*_judged(train), *bank]))
+def practice_prompts(base: BaseModel, judgements: Judgements) -> list[tuple[int, ...]]:
+    """The bank's training half and the prompts judged on the training side, each once; none that an exam may ask."""
+    held_out = {*_judged(judgements.on(Side.EXAM)), *_bank(base, "exam")}
+    wanted = dict.fromkeys([*_judged(judgements.on(Side.TRAIN)), *_bank(base, "train")])
+    return [prompt for prompt in wanted if prompt not in held_out]
 
 
-def exam_prompts(base: BaseModel, exam: Judgements, count: int) -> list[tuple[int, ...]]:
-    """Up to half from prompts judged on the exam side, the rest from the bank's exam half, spread over its slices."""
-    judged = _judged(exam)[: count // 2]
-    bank = bank_half("exam")
+def exam_prompts(base: BaseModel, judgements: Judgements, count: int) -> list[tuple[int, ...]]:
+    """Up to half from prompts judged on the exam side, the rest from the bank's exam half, spread over its slices.
+
+    None that was judged on another side: the reward model may know it.
+    """
+    known = {answer.prompt_ids for answer in judgements.on(Side.TRAIN, Side.VALIDATION).answers()}
+    judged = _judged(judgements.on(Side.EXAM))[: count // 2]
+    bank = [prompt for prompt in _bank(base, "exam") if prompt not in known]
     wanted = min(count - len(judged), len(bank))
-    spread = [bank[index * len(bank) // wanted] for index in range(wanted)] if wanted else []
-    encoded = [tuple(encode_prompt(base.tokenizer, [Message("user", prompt.text)])) for prompt in spread]
-    return list(dict.fromkeys([*judged, *encoded]))
+    spread = [bank[index * len(bank) // wanted] for index in range(wanted)]
+    return list(dict.fromkeys([*judged, *spread]))
+
+
+def _bank(base: BaseModel, half: Literal["train", "exam"]) -> list[tuple[int, ...]]:
+    return [tuple(encode_prompt(base.tokenizer, [Message("user", prompt.text)])) for prompt in bank_half(half)]
 
 
 def _judged(judgements: Judgements) -> list[tuple[int, ...]]:

@@ -10,7 +10,7 @@ from training.split import TRAIN_SHARE, Side
 LEAST_TRAINING = 40
 """Effective judgements on the training side that a night needs."""
 LEAST_NEW = 20
-"""Judgements since the last version, so that a night has something new to learn."""
+"""Judgements that no promoted version was made from, so that a night has something new to learn."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""What is practised is never examined, whatever people asked."""
+
+from pathlib import Path
+
+import pytest
+
+from nightschool.chat_format import encode_prompt
+from nightschool.model import BaseModel
+from nightschool.prompt_bank import prompt_bank
+from nightschool.records import Message
+from tests.training_fixtures import tiny_base
+from training.judgements import Answer, Judgements, ThumbJudgement
+from training.prompts import exam_prompts, practice_prompts
+from training.split import Side, component_of, side_of
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> BaseModel:
+    return tiny_base(tmp_path, layers=2)
+
+
+def _judged(base: BaseModel, texts: list[str]) -> Judgements:
+    return Judgements(
+        (),
+        tuple(
+            ThumbJudgement(
+                Answer(tuple(encode_prompt(base.tokenizer, [Message("user", text)])), (5, 2)),
+                True,
+                0.5,
+                component_of(text),
+                ("thumb", text),
+            )
+            for text in texts
+        ),
+    )
+
+
+def test_no_prompt_is_practised_and_examined_even_when_people_ask_the_banks_own(base: BaseModel) -> None:
+    # Each prompt of the bank judged: its half in the file and its side by hash often differ.
+    judgements = _judged(base, [prompt.text for prompt in prompt_bank()])
+    practice, exam = set(practice_prompts(base, judgements)), set(exam_prompts(base, judgements, 128))
+    assert practice
+    assert len(exam) >= 50
+    assert not practice & exam
+    trained_on = {answer.prompt_ids for answer in judgements.on(Side.TRAIN, Side.VALIDATION).answers()}
+    assert not trained_on & exam
+
+
+def test_without_judgements_the_banks_halves_are_practised_and_examined(base: BaseModel) -> None:
+    nothing = Judgements((), ())
+    assert len(practice_prompts(base, nothing)) == 128
+    assert len(exam_prompts(base, nothing, 64)) == 64
+    assert len(exam_prompts(base, nothing, 128)) == 128
+
+
+def test_a_conversation_of_a_persons_own_is_practised_or_examined_by_its_side(base: BaseModel) -> None:
+    texts = [f"my own question {number}" for number in range(40)]
+    judgements = _judged(base, texts)
+    practice, exam = practice_prompts(base, judgements), exam_prompts(base, judgements, 128)
+    for text in texts:
+        prompt = tuple(encode_prompt(base.tokenizer, [Message("user", text)]))
+        side = side_of(component_of(text))
+        assert (prompt in practice) == (side is Side.TRAIN)
+        assert (prompt in exam) == (side is Side.EXAM)
