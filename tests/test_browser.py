@@ -31,8 +31,9 @@ pytestmark = pytest.mark.browser
 CHAMPION = "plum-sentinel"
 """A version name that stands nowhere in Gradio's own files."""
 PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)  # the machine may be busy: what is slow is not broken
 A_NIGHT = 240_000
-"""Longest wait for a quick night on the tiny model, in milliseconds; on two idle cores it takes about a minute."""
+"""Longest wait for a night on the tiny model, in milliseconds; on two idle cores it takes about a minute."""
 SEEDED = 120
 
 
@@ -380,7 +381,7 @@ def test_train_now_trains_the_tiny_model_and_the_new_version_answers(page: Page,
     with demo_running(tmp_path, model, max_new_tokens=24) as demo, watched(page):
         page.goto(f"{demo.url}/school")
         expect(page.locator("#counts")).to_contain_text(f"{SEEDED}duels decided", timeout=PATIENCE)
-        page.get_by_role("radio", name="quick").check()
+        page.get_by_role("radio", name="normal").check()
         button(page, "Train now").click()
         expect(page.locator("#night")).to_contain_text("The night is", timeout=PATIENCE)
         expect(button(page, "Train now")).to_be_disabled()

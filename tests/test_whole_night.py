@@ -50,8 +50,8 @@ def _run(folder: Path, model: Path, *words: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
-def _night(folder: Path, model: Path, *words: str) -> dict[str, object]:
-    done = _run(folder, model, "night", "--effort", "quick", "--seed", "1", "--json", *words)
+def _night(folder: Path, model: Path, *words: str, effort: str = "quick") -> dict[str, object]:
+    done = _run(folder, model, "night", "--effort", effort, "--seed", "1", "--json", *words)
     assert done.returncode == 0, done.stderr
     report: dict[str, object] = json.loads(done.stdout)
     return report
@@ -73,7 +73,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     assert before["champion"] == "initial"
     assert before["missing_judgements"] == 0
 
-    report = _night(tmp_path, model)
+    report = _night(tmp_path, model, effort="normal")
     assert report["verdict"] == "promoted", report["reason"]
     for name in ("reward_model_accuracy", "kl", "reward_before", "reward_after", "win_rate", "episodes"):
         assert isinstance(report[name], int | float), name

@@ -45,6 +45,8 @@ class PpoSettings:
     beta: float = 0.1
     kl_target: float = 6.0
     """Nats per reply to the initial model."""
+    kl_stop: float = 5.0
+    """No iteration begins once the replies have drifted this far: beta alone acts too slowly for one night."""
     gamma: float = 1.0
     lam: float = 1.0
     missing_end_penalty: float = 1.0
@@ -89,6 +91,8 @@ def run_ppo(
     history: list[dict[str, float]] = []
     began = time.monotonic()
     for iteration in range(settings.iterations):
+        if history and history[-1]["kl"] > settings.kl_stop:
+            break
         if history and time.monotonic() - began + history[-1]["seconds"] > settings.seconds:
             break
         started = time.monotonic()
