@@ -31,7 +31,7 @@ class TrainingBroken(NightSchoolError):
 
 @dataclass(frozen=True)
 class PpoSettings:
-    """Hyper-parameters; each default was measured (docs/log.md) or is that of the papers above."""
+    """Hyper-parameters, from the papers above or from spikes; `k3_limit` and `kl_stop` were set without a sweep."""
 
     iterations: int
     drawing: Drawing
