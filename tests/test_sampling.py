@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nightschool.model import BaseModel
-from nightschool.sampling import sample_batch, stream_tokens
+from nightschool.sampling import _draw, sample_batch, stream_tokens
 
 COLD = 1e-4
 """So cold that the likeliest token is drawn every time: what is drawn then depends on the model alone."""
@@ -200,6 +200,41 @@ def test_tokens_are_drawn_from_the_whole_distribution_at_the_given_temperature(
     assert ((counts - count * shares).abs() < bounds).all()
     rare = shares < shares.sort().values[len(shares) // 2]  # no top-k, no top-p: the lower half is drawn as well
     assert counts[rare].sum() > 0
+
+
+def test_a_word_of_no_probability_is_never_drawn() -> None:
+    impossible = -torch.inf
+    logits = torch.tensor([[impossible, 0.0, impossible, impossible], [impossible, impossible, 0.0, 1.0]])
+    drawn = torch.stack([_draw(logits, 1.0, seeded(seed)) for seed in range(500)])
+    assert set(drawn[:, 0].tolist()) == {1}
+    assert set(drawn[:, 1].tolist()) == {2, 3}
+
+
+def test_many_words_of_little_probability_are_drawn_as_often_as_they_should() -> None:
+    """49,151 words that share 5 %, one word that has the rest."""
+    words, rows = 49_152, 64
+    logits = torch.full((rows, words), float(torch.tensor(0.05 / (words - 1)).log()))
+    logits[:, 0] = float(torch.tensor(0.95).log())
+    generator = seeded()
+    drawn = torch.cat([_draw(logits, 1.0, generator) for _ in range(40)])
+    of_tail = drawn[drawn > 0].double()
+    count = len(drawn)
+    assert abs(len(of_tail) - 0.05 * count) < 5 * (count * 0.05 * 0.95) ** 0.5
+    assert abs(float(of_tail.mean()) / words - 0.5) < 5 * (1 / 12 / len(of_tail)) ** 0.5  # spread over all of it
+
+
+def test_the_output_layer_reads_states_without_gaps(tiny_base: BaseModel) -> None:
+    """For a strided slice of the states torch copies the whole output layer once per row: gigabytes for a rollout."""
+    gaps = []
+    handle = tiny_base.model.lm_head.register_forward_pre_hook(
+        lambda _, given: gaps.append(not given[0].is_contiguous())
+    )
+    try:
+        batch(tiny_base, PROMPTS)
+    finally:
+        handle.remove()
+    assert len(gaps) == LENGTH
+    assert not any(gaps)
 
 
 # ---- a stream --------------------------------------------------------------------------------------------------------
