@@ -7,19 +7,21 @@ the base itself rather than a policy with something switched off.
 
 import copy
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from nightschool.errors import ModelUnavailable
 from nightschool.model import BaseModel, decoder_layers, twin
 
 LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-LOGIT_ROWS = 512
-"""Rows of logits held as float32 at a time: 512 x 49,152 words are 100 MB."""
+LOGIT_ROWS = 128
+"""Rows of logits held as float32 at a time: 128 x 49,152 words are 25 MB, which stay in the processor's cache."""
 
 
 class SplitModel:
@@ -64,6 +66,9 @@ class SplitModel:
             model = get_peft_model(twin(self.base.model, self.top_layers, share_weights=True), config)
         model.peft_config["default"].base_model_name_or_path = self.base.name  # a name, not a path of this machine
         model.eval()
+        for module in model.modules():
+            if isinstance(module, LoraLayer):
+                module.cast_input_dtype_enabled = False  # autocast would cast the states straight back
         top = _slice(model.get_base_model().model, total - self.top_layers, total, keep_norm=True)
         return model, top
 
@@ -104,18 +109,21 @@ def token_logps(states: Tensor, head: nn.Linear, ids: Tensor, temperature: float
 
 def token_entropies(states: Tensor, head: nn.Linear, temperature: float) -> Tensor:
     """Entropy in nats of each next-token distribution. [tokens, size] -> [tokens]; for logs, no gradient."""
-    parts = []
+    entropies = torch.empty(len(states), dtype=torch.float32)
     with torch.no_grad():
-        for rows in states.to(head.weight.dtype).split(LOGIT_ROWS):
-            log_p = torch.log_softmax(head(rows).float() / temperature, -1)
-            parts.append(-(log_p.exp() * log_p).sum(-1))
-    return torch.cat(parts)
+        for start, scaled in _scaled_logits(states.to(head.weight.dtype), head.weight, head.bias, temperature):
+            centred = scaled.sub_(scaled.amax(-1, keepdim=True))
+            weights = centred.exp()
+            total = weights.sum(-1)
+            entropies[start : start + len(scaled)] = total.log() - weights.mul_(centred).sum(-1) / total
+    return entropies
 
 
 class _SelectedLogProbs(torch.autograd.Function):
-    """`log_softmax(head(states) / T).gather(ids)` that keeps no float32 logits for the backward pass.
+    """`log_softmax(head(states) / T).gather(ids)` that keeps no logits for the backward pass.
 
-    The head is frozen, so only the gradient in `states` exists: (onehot - softmax) W / T, row chunk by row chunk.
+    The head is frozen, so only the gradient in `states` exists: (onehot - softmax) W / T. It is made in the forward
+    pass, while a chunk's softmax is at hand, and only scaled in the backward pass.
     """
 
     @staticmethod
@@ -123,28 +131,34 @@ class _SelectedLogProbs(torch.autograd.Function):
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, ids: Tensor, temperature: float
     ) -> Tensor:
         logps = torch.empty(len(ids), dtype=torch.float32)
-        logits_kept, normalisers = [], []
-        for start in range(0, len(ids), LOGIT_ROWS):
-            rows = slice(start, start + LOGIT_ROWS)
-            logits = nn.functional.linear(states[rows], weight, bias)
-            scaled = logits.float() / temperature
-            normaliser = torch.logsumexp(scaled, -1)
-            logps[rows] = scaled.gather(-1, ids[rows, None])[:, 0] - normaliser
-            logits_kept.append(logits)
-            normalisers.append(normaliser)
-        ctx.save_for_backward(weight, ids, *logits_kept, *normalisers)
-        ctx.chunks, ctx.temperature = len(logits_kept), temperature
+        slopes = torch.empty(*states.shape, dtype=weight.dtype) if ctx.needs_input_grad[0] else None
+        for start, scaled in _scaled_logits(states, weight, bias, temperature):
+            rows = slice(start, start + len(scaled))
+            chosen = ids[rows, None]
+            of_chosen = scaled.gather(-1, chosen)
+            most = scaled.amax(-1, keepdim=True)
+            total = scaled.sub_(most).exp_().sum(-1, keepdim=True)
+            logps[rows] = (of_chosen - most - total.log())[:, 0]
+            if slopes is not None:
+                softmax = scaled.div_(total)
+                softmax.scatter_add_(-1, chosen, torch.full_like(total, -1.0))
+                slopes[rows] = softmax.to(weight.dtype) @ weight
+        if slopes is not None:
+            ctx.save_for_backward(slopes)
+        ctx.temperature = temperature
         return logps
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
-        weight, ids, *kept = ctx.saved_tensors
-        logits_kept, normalisers = kept[: ctx.chunks], kept[ctx.chunks :]
-        parts = []
-        for chunk, (logits, normaliser) in enumerate(zip(logits_kept, normalisers, strict=True)):
-            rows = slice(chunk * LOGIT_ROWS, chunk * LOGIT_ROWS + len(normaliser))
-            slope = grad[rows, None] / ctx.temperature
-            d_logits = (logits.float() / ctx.temperature).sub_(normaliser[:, None]).exp_().mul_(-slope)
-            d_logits.scatter_add_(-1, ids[rows, None], slope)
-            parts.append(d_logits.to(weight.dtype) @ weight)
-        return torch.cat(parts), None, None, None, None
+        (slopes,) = ctx.saved_tensors
+        return (slopes.float() * (-grad / ctx.temperature)[:, None]).to(slopes.dtype), None, None, None, None
+
+
+def _scaled_logits(
+    states: Tensor, weight: Tensor, bias: Tensor | None, temperature: float
+) -> Iterator[tuple[int, Tensor]]:
+    """Logits / temperature in float32, chunk by chunk: (first row, [rows, words]), all in one buffer to be changed."""
+    buffer = torch.empty(min(LOGIT_ROWS, len(states)), len(weight), dtype=torch.float32)
+    for start in range(0, len(states), LOGIT_ROWS):
+        logits = nn.functional.linear(states[start : start + LOGIT_ROWS], weight, bias)
+        yield start, buffer[: len(logits)].copy_(logits).div_(temperature)
