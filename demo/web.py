@@ -88,6 +88,7 @@ def mount(app: FastAPI, pages: gr.Blocks) -> FastAPI:
             theme=THEME,
             css_paths=[ASSETS / "look.css"],
             js=(ASSETS / "keys.js").read_text(encoding="utf-8"),
+            head=f"<script>{(ASSETS / 'streams.js').read_text(encoding='utf-8')}</script>",
             favicon_path=str(ASSETS / "icon.svg"),
             run_history=False,
             footer_links=[],
