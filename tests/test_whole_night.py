@@ -37,11 +37,15 @@ def base(model: Path) -> BaseModel:
     return load_base(str(model), model.parent)
 
 
-def _command(folder: Path, model: Path, *words: str) -> tuple[list[str], dict[str, str]]:
+SHORT = 8
+"""Reply tokens of the nights whose verdict does not matter."""
+
+
+def _command(folder: Path, model: Path, *words: str, tokens: int = 24) -> tuple[list[str], dict[str, str]]:
     command = [sys.executable, "-W", "error", "-m", "training", *words, "--db", str(folder / "feedback.db")]
     if words[0] == "night":
         command += ["--versions", str(folder / "versions")]
-    settings = {"NIGHTSCHOOL_MODEL": str(model), "NIGHTSCHOOL_MAX_NEW_TOKENS": "24", "OMP_NUM_THREADS": "1"}
+    settings = {"NIGHTSCHOOL_MODEL": str(model), "NIGHTSCHOOL_MAX_NEW_TOKENS": str(tokens), "OMP_NUM_THREADS": "1"}
     return command, {**os.environ, **settings}
 
 
@@ -58,9 +62,9 @@ def _night(folder: Path, model: Path, *words: str, effort: str = "quick") -> dic
 
 
 def _night_here(folder: Path, model: Path, *, practice: bool = False) -> dict[str, object]:
-    """A night in this process, which has torch loaded already."""
+    """A night with short replies in this process, which has torch loaded already."""
     settings = load_settings(
-        db=folder / "feedback.db", versions=folder / "versions", model=str(model), max_new_tokens=24
+        db=folder / "feedback.db", versions=folder / "versions", model=str(model), max_new_tokens=SHORT
     )
     return run_night(NightPlan(settings, EFFORTS["quick"], seed=1, practice=practice), lambda text: None)
 
@@ -175,7 +179,8 @@ def test_a_night_killed_in_any_stage_leaves_the_champion_and_the_next_night_able
 
 
 def _kill_in(stage: str, folder: Path, model: Path) -> None:
-    command, environment = _command(folder, model, "night", "--effort", "quick", "--seed", "1", "--practice")
+    words = ("night", "--effort", "quick", "--seed", "1", "--practice")
+    command, environment = _command(folder, model, *words, tokens=SHORT)
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as night:
         assert night.stderr is not None
         for line in night.stderr:
