@@ -121,17 +121,51 @@ class Thumb:
     value: ThumbValue
     created_at: str
     reply: Reply
+    question_id: str = ""
+    """The question the reply answers: a disliked reply and a liked one to one question make a pair."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Several replies to one question in one person's order."""
+
+    id: str
+    person_id: str
+    conversation_id: str
+    question_id: str
+    replies: tuple[Reply, ...]
+    ranks: tuple[int, ...]
+    """Rank of each reply, 1 for the best; equal ranks are ties."""
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a person would have answered in place of a reply."""
+
+    id: str
+    person_id: str
+    conversation_id: str
+    reply: Reply
+    text: str
+    token_ids: tuple[int, ...]
+    """The corrected text as tokens, end-of-turn token included."""
+    created_at: str
 
 
 @dataclass(frozen=True)
 class FeedbackSnapshot:
-    """What people had judged at one moment."""
+    """What people who consent to it had judged at one moment."""
 
     taken_at: str
     duels: tuple[Duel, ...]
     thumbs: tuple[Thumb, ...]
     openings: dict[str, str]
     """Conversation id -> its first question: what begins alike is never split between training and exam."""
+    rankings: tuple[Ranking, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    sides: dict[str, str] = field(default_factory=dict)
+    """Conversation id -> the side (train, validation, exam) an earlier night put it on."""
 
 
 @dataclass(frozen=True)
