@@ -42,6 +42,8 @@ class PairJudgement:
     component: str
     source: tuple[str, str]
     """(kind of row, its id)."""
+    person: str = ""
+    created_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class ThumbJudgement:
     weight: float
     component: str
     source: tuple[str, str]
+    person: str = ""
+    created_at: str = ""
 
 
 Judgement = PairJudgement | ThumbJudgement

@@ -1,7 +1,8 @@
 """Fitting the reward model's first rung: a ridge-regularised linear head on pooled states of the frozen base.
 
-One likelihood for pairs, ties and thumbs (`losses`). The fit is convex and takes milliseconds; the ridge strength is
-chosen by cross-validation over conversations.
+One likelihood for pairs, ties, rankings (their pairs) and thumbs (`losses`), convex in everything fitted: the head, how
+likely ties are, where thumbs turn, and each person's leniency. It takes milliseconds to seconds and flat memory; the
+ridge strength is chosen by cross-validation over conversations.
 """
 
 import math
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training.features import Features
 from training.judgements import Answer, Judgement, Judgements, Preferred
 from training.losses import LEFT, RIGHT, TIE, pair_losses, thumb_losses
 from training.reward_model import RewardHead, zero_head
@@ -20,7 +22,15 @@ RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 FOLDS = 5
 SMOOTHING = 0.1
 """Assumed share of flipped labels: people agree with each other on 60 to 77 % of such pairs (Stiennon et al. 2020)."""
-NEWTON_STEPS = 100
+SMOOTHING_OF_MANY = 0.05
+MANY = 500
+"""Effective judgements from which on labels are smoothed less."""
+CENTRING = 0.01
+"""Weight of the mean squared reward of the texts: rewards are free up to a constant otherwise (Eisenstein et al.)."""
+DELTA_VARIANCE = 10.0
+LENIENCY_VARIANCE = 0.5
+"""Of the priors of where thumbs turn for all, and of how far a person is from that; on the scale of the likelihood."""
+STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -34,16 +44,28 @@ class Batch:
     thumb: Tensor
     is_up: Tensor
     thumb_weight: Tensor
+    thumb_person: Tensor
+    """Place of each thumb's person in `people`."""
+    people: tuple[str, ...]
+    """Those whose leniency is fitted; empty where one person gave all thumbs."""
 
     @property
     def weight(self) -> Tensor:
         return self.pair_weight.sum() + self.thumb_weight.sum()
+
+    def counts(self, texts: int) -> Tensor:
+        """How often each text is judged. -> [texts], float64."""
+        used = torch.cat([self.left, self.right, self.thumb])
+        return torch.bincount(used, minlength=texts).double()
 
 
 def make_batch(judgements: Judgements, row_of: dict[Answer, int]) -> Batch:
     """Judgements -> indices, outcomes and weights."""
     code = {Preferred.LEFT: LEFT, Preferred.RIGHT: RIGHT, Preferred.TIE: TIE}
     pairs, thumbs = judgements.pairs, judgements.thumbs
+    people = tuple(sorted({thumb.person for thumb in thumbs}))
+    people = people if len(people) > 1 else ()  # one person's leniency is the threshold itself
+    place = {person: index for index, person in enumerate(people)}
     return Batch(
         left=torch.tensor([row_of[pair.left] for pair in pairs], dtype=torch.long),
         right=torch.tensor([row_of[pair.right] for pair in pairs], dtype=torch.long),
@@ -52,43 +74,89 @@ def make_batch(judgements: Judgements, row_of: dict[Answer, int]) -> Batch:
         thumb=torch.tensor([row_of[thumb.answer] for thumb in thumbs], dtype=torch.long),
         is_up=torch.tensor([thumb.is_up for thumb in thumbs], dtype=torch.bool),
         thumb_weight=torch.tensor([thumb.weight for thumb in thumbs], dtype=torch.float64),
+        thumb_person=torch.tensor([place.get(thumb.person, 0) for thumb in thumbs], dtype=torch.long),
+        people=people,
     )
 
 
-def joint_loss(rewards: Tensor, batch: Batch, log_nu: Tensor, delta: Tensor, smoothing: float) -> Tensor:
-    """Weighted mean loss of all judgements given the rewards of the texts [texts] -> scalar."""
+def joint_loss(
+    rewards: Tensor, batch: Batch, log_nu: Tensor, delta: Tensor, smoothing: float, leniency: Tensor | None = None
+) -> Tensor:
+    """Weighted mean loss of all judgements given the rewards of the texts [texts] -> scalar. leniency [people]."""
     d = rewards[batch.left] - rewards[batch.right]
     pairs = (batch.pair_weight * pair_losses(d, batch.outcome, log_nu, smoothing)).sum()
-    thumbs = (batch.thumb_weight * thumb_losses(rewards[batch.thumb], batch.is_up, delta, smoothing)).sum()
+    turns = delta + leniency[batch.thumb_person] if leniency is not None and batch.people else delta
+    thumbs = (batch.thumb_weight * thumb_losses(rewards[batch.thumb], batch.is_up, turns, smoothing)).sum()
     return (pairs + thumbs) / batch.weight
 
 
-def fit_head(features: Tensor, batch: Batch, ridge: float) -> RewardHead:
-    """The convex fit: minimise the joint loss + ridge |w|^2 / 2. features [texts, size], float32."""
-    used = torch.cat([batch.left, batch.right, batch.thumb])
-    size = features.shape[1]
-    if len(used) == 0:
-        return zero_head(size)
-    x = features.double()
-    mean, scale = x[used].mean(0), x[used].std(0, correction=0).clamp(min=1e-6)
-    x = (x - mean) / scale
-    weight = torch.zeros(size, dtype=torch.float64, requires_grad=True)
+def smoothing_of(judgements: Judgements) -> float:
+    """Less where many judgements outvote the wrong ones by themselves."""
+    return SMOOTHING if judgements.effective() < MANY else SMOOTHING_OF_MANY
+
+
+def fit_head(
+    features: Tensor | Features,
+    batch: Batch,
+    ridge: float,
+    *,
+    smoothing: float = SMOOTHING,
+    start: RewardHead | None = None,
+) -> RewardHead:
+    """The convex fit: minimise the joint loss + ridge |w|^2 / 2. features [texts, size].
+
+    `start` is a head fitted to nearly the same judgements: the result is the same, sooner.
+    """
+    table = features if isinstance(features, Features) else Features.of(features)
+    counts = batch.counts(len(table))
+    if float(batch.weight) == 0.0:
+        return zero_head(table.size)
+    mean, scale = table.moments(counts)
+    scale = scale.clamp(min=1e-6)
     usual_log_nu = _initial_log_nu(batch)
-    log_nu = torch.tensor(usual_log_nu, dtype=torch.float64, requires_grad=True)
-    delta = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    parts = {
+        "weight": torch.zeros(table.size, dtype=torch.float64),
+        "log_nu": torch.tensor(usual_log_nu, dtype=torch.float64),
+        "delta": torch.zeros((), dtype=torch.float64),
+        "leniency": torch.zeros(len(batch.people), dtype=torch.float64),
+    }
+    if start is not None:
+        parts |= {
+            "weight": start.weight * scale / start.scale,
+            "log_nu": start.log_nu.clone(),
+            "delta": start.delta.clone(),
+        }
+    weight, log_nu, delta, leniency = (part.requires_grad_() for part in parts.values())
+    centring = CENTRING * counts / counts.sum()
     optimiser = torch.optim.LBFGS(
-        [weight, log_nu, delta], max_iter=NEWTON_STEPS, tolerance_grad=1e-7, line_search_fn="strong_wolfe"
+        [weight, log_nu, delta, leniency], max_iter=STEPS, tolerance_grad=1e-7, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
+        """Gradients by hand through the feature matrix, which is read in chunks, by autograd through the rest."""
         optimiser.zero_grad()
-        prior = 0.5 * ridge * weight.square().sum() + 1e-3 * (log_nu - usual_log_nu).square() + 1e-3 * delta.square()
-        loss = joint_loss(x @ weight, batch, log_nu, delta, SMOOTHING) + prior
+        with torch.no_grad():
+            direction = weight / scale
+            rewards = table.dot(direction) - mean @ direction
+        rewards.requires_grad_()
+        loss = joint_loss(rewards, batch, log_nu, delta, smoothing, leniency) + (centring * rewards.square()).sum()
+        prior = delta.square() / DELTA_VARIANCE + leniency.square().sum() / LENIENCY_VARIANCE
+        loss = loss + 1e-3 * (log_nu - usual_log_nu).square() + 0.5 * prior / batch.weight
         loss.backward()
-        return loss
+        assert rewards.grad is not None
+        pull = table.weighted_sum(rewards.grad) - rewards.grad.sum() * mean
+        weight.grad = pull / scale + ridge * weight.detach()
+        return loss.detach() + 0.5 * ridge * weight.detach().square().sum()
 
     optimiser.step(closure)
-    return RewardHead(weight.detach(), mean, scale, log_nu.detach(), delta.detach())
+    return RewardHead(
+        weight.detach(),
+        mean,
+        scale,
+        log_nu.detach(),
+        delta.detach(),
+        leniency=dict(zip(batch.people, leniency.detach().tolist(), strict=True)),
+    )
 
 
 def _initial_log_nu(batch: Batch) -> float:
@@ -108,11 +176,15 @@ class HeldOut:
     loss: float
 
 
-def predict(features: Tensor, head: RewardHead, judgements: Judgements, row_of: dict[Answer, int]) -> list[HeldOut]:
+def predict(
+    features: Tensor | Features, head: RewardHead, judgements: Judgements, row_of: dict[Answer, int]
+) -> list[HeldOut]:
     """A head's margin and log-loss on each judgement, pairs first."""
     batch = make_batch(judgements, row_of)
     rewards = head.rewards(features)
-    d, above = rewards[batch.left] - rewards[batch.right], rewards[batch.thumb] - head.delta
+    known = torch.tensor([head.leniency.get(person, 0.0) for person in batch.people], dtype=torch.float64)
+    d = rewards[batch.left] - rewards[batch.right]
+    above = rewards[batch.thumb] - head.delta - (known[batch.thumb_person] if batch.people else 0.0)
     losses = torch.cat(
         [pair_losses(d, batch.outcome, head.log_nu, 0.0), thumb_losses(above, batch.is_up, torch.zeros(()), 0.0)]
     )
@@ -125,24 +197,26 @@ def mean_log_loss(predicted: Sequence[HeldOut]) -> float:
     return sum(held.judgement.weight * held.loss for held in predicted) / weight if weight else math.log(2)
 
 
-def cross_validate(features: Tensor, judgements: Judgements, row_of: dict[Answer, int]) -> tuple[float, list[HeldOut]]:
+def cross_validate(
+    features: Tensor | Features, judgements: Judgements, row_of: dict[Answer, int]
+) -> tuple[float, list[HeldOut]]:
     """The ridge strength with the lowest held-out log-loss, and its held-out predictions; folds are conversations."""
     components = sorted({judgement.component for judgement in judgements.all})
     folds = min(FOLDS, len(components))
     if folds < 2:
         return RIDGES[-1], []
     fold_of = {component: index % folds for index, component in enumerate(components)}
-    found: list[tuple[float, float, list[HeldOut]]] = []
-    for ridge in RIDGES:
-        predicted: list[HeldOut] = []
-        for fold in range(folds):
-            train = _where(judgements, lambda component, fold=fold: fold_of[component] != fold)  # type: ignore[misc]
-            held = _where(judgements, lambda component, fold=fold: fold_of[component] == fold)  # type: ignore[misc]
-            head = fit_head(features, make_batch(train, row_of), ridge)
-            predicted += predict(features, head, held, row_of)
-        found.append((mean_log_loss(predicted), ridge, predicted))
-    _, ridge, predicted = min(found, key=lambda entry: entry[0])
-    return ridge, predicted
+    smoothing = smoothing_of(judgements)
+    predicted: dict[float, list[HeldOut]] = {ridge: [] for ridge in RIDGES}
+    for fold in range(folds):
+        train = _where(judgements, lambda component, fold=fold: fold_of[component] != fold)  # type: ignore[misc]
+        held = _where(judgements, lambda component, fold=fold: fold_of[component] == fold)  # type: ignore[misc]
+        batch, head = make_batch(train, row_of), None
+        for ridge in reversed(RIDGES):  # the strongest is fitted soonest, and the next one starts from it
+            head = fit_head(features, batch, ridge, smoothing=smoothing, start=head)
+            predicted[ridge] += predict(features, head, held, row_of)
+    best = min(RIDGES, key=lambda ridge: mean_log_loss(predicted[ridge]))
+    return best, predicted[best]
 
 
 def _where(judgements: Judgements, wanted: Callable[[str], bool]) -> Judgements:

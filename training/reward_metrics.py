@@ -1,17 +1,21 @@
 """Is the reward model good enough? Accuracy with its interval, log-loss, thumbs, the rules of length, and the gate."""
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
+from typing import Any
 
-from training.judgements import PairJudgement, Preferred, ThumbJudgement
+from training.calibration import best_temperature, brier, calibration_error, rank_correlation
+from training.judgements import Judgement, PairJudgement, Preferred, ThumbJudgement
 from training.reward_fit import HeldOut, mean_log_loss
 
 GATE_ACCURACY = 0.57
 GATE_CONFIDENCE = 0.8
 GATE_LOG_LOSS_GAIN = 0.01
 LEAST_PAIRS = 10
+LEAST_OF_PERSON = 5
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,20 @@ class RewardMetrics:
     """Chance that a reply with a thumb up scores above one with a thumb down."""
     longer_wins: float | None
     """Accuracy of the rule that prefers the longer reply; 1 minus it is that of the shorter."""
+    brier: float | None
+    """Mean squared error of the probabilities of decided pairs and thumbs; 0.25 for one that always says one half."""
+    calibration_error: float | None
+    temperature: float | None
+    """Margins divided by this are calibrated best; above 1: the model is too sure of itself."""
+    length_correlation: float | None
+    """Spearman's between the longer side's lead in tokens and in reward: near +-1, the model reads length alone."""
+    accuracy_by_kind: dict[str, float]
+    """Accuracy on decided pairs (and, for thumbs, on which side of the threshold) by kind of feedback."""
+    accuracy_by_person: dict[str, float]
+    """The same by person, for people with at least five judgements."""
 
-    def as_dict(self) -> dict[str, float | int | None]:
-        """Flat, for reports."""
+    def as_dict(self) -> dict[str, Any]:
+        """Flat but for the accuracies by kind and person, for reports."""
         return asdict(self)
 
 
@@ -50,6 +65,7 @@ def measure(held: Sequence[HeldOut]) -> RewardMetrics:
         entry.margin for entry in held if isinstance(entry.judgement, ThumbJudgement) and not entry.judgement.is_up
     ]
     right = sum(decided)
+    forecasts = [forecast for entry in held if (forecast := _forecast(entry)) is not None]
     return RewardMetrics(
         pairs=len(decided),
         accuracy=right / len(decided) if decided else None,
@@ -59,7 +75,35 @@ def measure(held: Sequence[HeldOut]) -> RewardMetrics:
         thumbs=len(ups) + len(downs),
         thumbs_auc=_auc(ups, downs) if ups and downs else None,
         longer_wins=_longer_wins(held),
+        brier=brier(forecasts),
+        calibration_error=calibration_error(forecasts),
+        temperature=best_temperature(forecasts),
+        length_correlation=_length_correlation(held),
+        accuracy_by_kind=_accuracy_by(held, lambda judgement: judgement.source[0], 1),
+        accuracy_by_person=_accuracy_by(held, lambda judgement: judgement.person, LEAST_OF_PERSON),
     )
+
+
+def _forecast(entry: HeldOut) -> tuple[float, bool] | None:
+    """(margin, whether what it speaks for came true): left preferred, or thumb up; None for a tie."""
+    judgement = entry.judgement
+    if isinstance(judgement, PairJudgement):
+        return None if judgement.preferred is Preferred.TIE else (entry.margin, judgement.preferred is Preferred.LEFT)
+    return entry.margin, judgement.is_up
+
+
+def _accuracy_by(held: Sequence[HeldOut], key: Callable[[Judgement], str], least: int) -> dict[str, float]:
+    found: defaultdict[str, list[bool]] = defaultdict(list)
+    for entry in held:
+        if (forecast := _forecast(entry)) is not None:
+            found[key(entry.judgement)].append((forecast[0] > 0) == forecast[1])
+    return {name: sum(rights) / len(rights) for name, rights in sorted(found.items()) if len(rights) >= least}
+
+
+def _length_correlation(held: Sequence[HeldOut]) -> float | None:
+    pairs = [(entry.margin, entry.judgement) for entry in held if isinstance(entry.judgement, PairJudgement)]
+    leads = [float(len(pair.left.token_ids) - len(pair.right.token_ids)) for _, pair in pairs]
+    return rank_correlation([margin for margin, _ in pairs], leads)
 
 
 def gate(metrics: RewardMetrics) -> str | None:

@@ -6,8 +6,8 @@ pooled head measured far better than a head on the last token at a few hundred j
 `normalise` makes scores comparable: z = (r - mean) / sd over replies of the initial model.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from training.features import Features
 from training.judgements import Answer
 from training.sequences import Sequences, groups_by_length, make_sequences
 from training.trunk import SplitModel
@@ -35,10 +36,14 @@ class RewardHead:
     delta: Tensor
     offset: float = 0.0
     spread: float = 1.0
+    leniency: Mapping[str, float] = field(default_factory=dict)
+    """How much later than at delta each person's thumbs turn up; 0 for anybody else."""
 
-    def rewards(self, pooled: Tensor) -> Tensor:
+    def rewards(self, pooled: Tensor | Features) -> Tensor:
         """Pooled features [texts, size] -> rewards on the scale of the likelihood [texts]."""
-        return ((pooled.double() - self.mean) / self.scale) @ self.weight
+        features = pooled if isinstance(pooled, Features) else Features.of(pooled)
+        direction = self.weight / self.scale
+        return features.dot(direction) - self.mean @ direction
 
     def scores(self, pooled: Tensor) -> Tensor:
         """Pooled features [texts, size] -> normalised scores z [texts]."""

@@ -1,0 +1,77 @@
+"""Do the reward model's probabilities mean what they say? Brier score, calibration error, and the best temperature."""
+
+import math
+from collections.abc import Sequence
+
+LEAST_FOR_BINS = 100
+BINS = 5
+
+
+def chance(margin: float) -> float:
+    """sigmoid, without overflow."""
+    return 1 / (1 + math.exp(-margin)) if margin >= 0 else math.exp(margin) / (1 + math.exp(margin))
+
+
+def brier(forecasts: Sequence[tuple[float, bool]]) -> float | None:
+    """Mean squared error of the probabilities of (margin, came true); 0.25 for one that always says one half."""
+    if not forecasts:
+        return None
+    return sum((chance(margin) - came_true) ** 2 for margin, came_true in forecasts) / len(forecasts)
+
+
+def calibration_error(forecasts: Sequence[tuple[float, bool]]) -> float | None:
+    """Expected calibration error over five bins of equal mass; None below 100 forecasts, where it is mostly noise.
+
+    Which side of a pair is called left is chance, so forecasts are turned to the side the model prefers.
+    """
+    if len(forecasts) < LEAST_FOR_BINS:
+        return None
+    turned = sorted((chance(abs(margin)), came_true == (margin >= 0)) for margin, came_true in forecasts)
+    edges = [round(index * len(turned) / BINS) for index in range(BINS + 1)]
+    error = 0.0
+    for start, stop in zip(edges, edges[1:], strict=False):
+        part = turned[start:stop]
+        error += abs(sum(p for p, _ in part) - sum(right for _, right in part))
+    return error / len(turned)
+
+
+def best_temperature(forecasts: Sequence[tuple[float, bool]]) -> float | None:
+    """T > 0 for which sigmoid(margin / T) has the lowest log-loss; above 1: the model is too sure. From 0.1 to 10."""
+    if not forecasts:
+        return None
+
+    def loss(log_t: float) -> float:
+        scale = math.exp(-log_t)
+        return sum(math.log1p(math.exp(-abs(m * scale))) + max(-(m if up else -m) * scale, 0.0) for m, up in forecasts)
+
+    low, high = math.log(0.1), math.log(10.0)
+    golden = (math.sqrt(5) - 1) / 2
+    for _ in range(60):  # the log-loss is convex in 1 / T, so it has one minimum in log T
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    return math.exp((low + high) / 2)
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's, ties sharing the mean of their ranks; None where either side does not vary."""
+    x, y = _ranks(first), _ranks(second)
+    if len(x) < 2:
+        return None
+    mean = (len(x) + 1) / 2
+    over = sum((a - mean) * (b - mean) for a, b in zip(x, y, strict=True))
+    spread = math.sqrt(sum((a - mean) ** 2 for a in x) * sum((b - mean) ** 2 for b in y))
+    return over / spread if spread else None
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    ranks = [0.0] * len(values)
+    start = 0
+    while start < len(order):
+        stop = start
+        while stop + 1 < len(order) and values[order[stop + 1]] == values[order[start]]:
+            stop += 1
+        for place in range(start, stop + 1):
+            ranks[order[place]] = (start + stop) / 2 + 1
+        start = stop + 1
+    return ranks

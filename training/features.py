@@ -1,0 +1,102 @@
+"""Pooled states of many texts, one row each, in memory or in a file: a fit reads them chunk by chunk.
+
+So the memory of a fit does not grow with the judgements. Sums are in float64.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHUNK = 2048
+"""Rows held as float64 at a time: 2,048 x 576 are 9 MB."""
+
+
+class Features:
+    """A matrix [texts, size] of float32, known by what a linear fit needs of it."""
+
+    def __init__(self, texts: int, size: int, read: Callable[[int, int], Tensor], keep: object = None) -> None:
+        """`read(start, stop)` gives rows; `keep` is what must live as long as this does."""
+        self.texts = texts
+        self.size = size
+        self._read = read
+        self._keep = keep
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> "Features":
+        """A matrix held in memory. [texts, size], float32."""
+        return cls(matrix.shape[0], matrix.shape[1], lambda start, stop: matrix[start:stop])
+
+    @classmethod
+    def in_file(cls, path: Path, texts: int, size: int, keep: object = None) -> "Features":
+        """A matrix held as raw float32 in a file."""
+        width = 4 * size
+
+        def read(start: int, stop: int) -> Tensor:
+            with path.open("rb", buffering=0) as file:
+                file.seek(start * width)
+                return torch.from_numpy(np.fromfile(file, np.float32, (stop - start) * size).reshape(-1, size))
+
+        return cls(texts, size, read, keep)
+
+    def __len__(self) -> int:
+        return self.texts
+
+    def rows(self, indices: Sequence[int]) -> Tensor:
+        """Chosen rows, in the order asked for. -> [indices, size]."""
+        found = [self._read(index, index + 1) for index in indices]
+        return torch.cat(found) if found else torch.zeros(0, self.size)
+
+    def dot(self, direction: Tensor) -> Tensor:
+        """Each text's product with a direction. [size] -> [texts], float64."""
+        found = torch.empty(self.texts, dtype=torch.float64)
+        for rows, part in self._chunks():
+            found[rows] = part @ direction
+        return found
+
+    def weighted_sum(self, weights: Tensor) -> Tensor:
+        """Sum of rows times weights. [texts] -> [size], float64."""
+        total = torch.zeros(self.size, dtype=torch.float64)
+        for rows, part in self._chunks():
+            total += weights[rows] @ part
+        return total
+
+    def moments(self, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, each row counted as often as told. counts [texts] -> [size], [size]."""
+        total = counts.sum()
+        mean = self.weighted_sum(counts) / total
+        squares = torch.zeros(self.size, dtype=torch.float64)
+        for rows, part in self._chunks():
+            squares += counts[rows] @ (part - mean).square()
+        return mean, (squares / total).sqrt()
+
+    def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
+        for start in range(0, self.texts, CHUNK):
+            stop = min(start + CHUNK, self.texts)
+            yield slice(start, stop), self._read(start, stop).double()
+
+
+class FeatureWriter:
+    """Rows written one after the other (in any order of their places) into a file that lives as long as this does."""
+
+    def __init__(self, texts: int, size: int) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="nightschool-features-")
+        self.path = Path(self._folder.name) / "features.f32"
+        self._texts, self._size = texts, size
+        self._file: BinaryIO = self.path.open("wb", buffering=0)
+        self._file.truncate(4 * texts * size)
+
+    def put(self, places: Sequence[int], rows: Tensor) -> None:
+        """Write rows [places, size] at their places."""
+        for place, row in zip(places, rows.float().numpy(), strict=True):
+            self._file.seek(4 * place * self._size)
+            self._file.write(row.tobytes())
+
+    def features(self) -> Features:
+        """What was written, to be read. The file goes when the writer and the features are gone."""
+        self._file.close()
+        return Features.in_file(self.path, self._texts, self._size, keep=self._folder)

@@ -1,0 +1,159 @@
+"""How much each judgement counts: its kind (set where it is made), its age, and its person.
+
+- Age: half as much after 30 days, never less than 0.3, because replies of old versions teach less about new ones.
+- Copies: n judgements of one person on the same prompt count as sqrt(n) of them.
+- Cap: no person carries more than a fifth of all (with few people: 1.5 times an equal share), so one busy account cannot
+  buy the reward model. A person alone is not capped: theirs is the taste to learn.
+- Agreement: a person is compared with a reward model that was not trained on them; those who disagree as often as
+  chance count nothing and are named in the report, never turned round: theirs may be a real taste of few.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from training.features import Features
+from training.judgements import Answer, Judgement, Judgements, PairJudgement, Preferred
+from training.reward_fit import HeldOut, fit_head, make_batch, predict
+
+HALF_LIFE_DAYS = 30.0
+LEAST_AGE_WEIGHT = 0.3
+SHARE_OF_ONE = 0.2
+SHARES_OF_FEW = 1.5
+PEOPLE_FOLDS = 10
+LEAST_PEOPLE = 3
+LEAST_OF_PERSON = 5
+"""Judgements of a person below which their agreement is not looked at."""
+LEAST_AGREEMENT = 0.55
+"""Agreement of the usual person below which the reward model is no measure for people."""
+PRIOR_WRONG, PRIOR_RIGHT = 2.0, 8.0
+"""Beta prior of disagreement: one fifth, worth ten judgements."""
+
+
+def settled(judgements: Judgements, now: str) -> Judgements:
+    """Weights by kind, age, copies and the cap per person: all that is known before anything is fitted."""
+    return capped(_without_copies(_aged(judgements, now)))
+
+
+def age_weight(created_at: str, now: str) -> float:
+    """0.5 ^ (age / 30 days), at least 0.3; 1 for what has no date or comes from the future."""
+    if not created_at:
+        return 1.0
+    days = (datetime.fromisoformat(now) - datetime.fromisoformat(created_at)).total_seconds() / 86_400
+    return max(0.5 ** (max(days, 0.0) / HALF_LIFE_DAYS), LEAST_AGE_WEIGHT)
+
+
+def _aged(judgements: Judgements, now: str) -> Judgements:
+    return reweighted(judgements, lambda judgement: age_weight(judgement.created_at, now))
+
+
+def _without_copies(judgements: Judgements) -> Judgements:
+    """n acts of one person on one prompt weigh sqrt(n) together; the rows of one act are not copies of each other."""
+    acts: defaultdict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    for judgement in judgements.all:
+        acts[judgement.person, judgement.prompt].add(judgement.source)
+    return reweighted(judgements, lambda j: len(acts[j.person, j.prompt]) ** -0.5)
+
+
+def capped(judgements: Judgements) -> Judgements:
+    """No person's weights sum to more than their allowed share of all."""
+    mass = masses(judgements)
+    most = cap(mass.values())
+    return reweighted(judgements, lambda j: min(1.0, most / mass[j.person]) if mass[j.person] else 1.0)
+
+
+def masses(judgements: Judgements) -> dict[str, float]:
+    """Sum of the weights of each person's judgements."""
+    mass: defaultdict[str, float] = defaultdict(float)
+    for judgement in judgements.all:
+        mass[judgement.person] += judgement.weight
+    return dict(mass)
+
+
+def cap(mass: Iterable[float]) -> float:
+    """The largest c for which min(n_u, c) <= share * sum of min(n_v, c) holds for everybody."""
+    held = sorted(amount for amount in mass if amount > 0)
+    if len(held) < 2:
+        return float("inf")
+    share = max(SHARE_OF_ONE, SHARES_OF_FEW / len(held))
+    if held[-1] <= share * sum(held):
+        return held[-1]
+    below = 0.0
+    for place, amount in enumerate(held):  # c lies between two amounts: c = share * (below + (people above) * c)
+        above = len(held) - place
+        if share * above < 1:
+            found = share * below / (1 - share * above)
+            if found <= amount:
+                return found
+        below += amount
+    return held[-1]
+
+
+def agreement_weights(
+    features: Features, judgements: Judgements, row_of: dict[Answer, int], ridge: float
+) -> dict[str, float]:
+    """Weight of each person from 0 to 1, by how far a reward model fitted without them foretells them.
+
+    1 for all where there are fewer than three people, or where the usual person is not foretold better than chance.
+    """
+    people = sorted(masses(judgements))
+    if len(people) < LEAST_PEOPLE:
+        return dict.fromkeys(people, 1.0)
+    counted: dict[str, tuple[int, int]] = {}
+    folds = min(PEOPLE_FOLDS, len(people))
+    weights = dict.fromkeys(people, 1.0)
+    for _ in range(2):  # the second time without those who misled the first
+        current = reweighted(judgements, lambda j: weights[j.person])
+        for fold in range(folds):
+            left_out = set(people[fold::folds])
+            rest = only(current, lambda j: j.person not in left_out)  # noqa: B023
+            theirs = only(judgements, lambda j: j.person in left_out)  # noqa: B023
+            head = fit_head(features, make_batch(rest, row_of), ridge)
+            counted |= _right_and_wrong(predict(features, head, theirs, row_of))
+        weights = _from_counts(people, counted)
+    return weights
+
+
+def _right_and_wrong(predicted: Iterable[HeldOut]) -> dict[str, tuple[int, int]]:
+    right: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    for entry in predicted:
+        judgement = entry.judgement
+        if isinstance(judgement, PairJudgement):
+            if judgement.preferred is Preferred.TIE:
+                continue
+            agrees = (entry.margin > 0) == (judgement.preferred is Preferred.LEFT)
+        else:
+            agrees = (entry.margin > 0) == judgement.is_up
+        (right if agrees else wrong)[judgement.person] += 1
+    return {person: (right[person], wrong[person]) for person in right | wrong}
+
+
+def _from_counts(people: Iterable[str], counted: Mapping[str, tuple[int, int]]) -> dict[str, float]:
+    looked_at = {person: both for person, both in counted.items() if sum(both) >= LEAST_OF_PERSON}
+    shares = sorted(right / (right + wrong) for right, wrong in looked_at.values())
+    if len(shares) < LEAST_PEOPLE or shares[len(shares) // 2] < LEAST_AGREEMENT:
+        return dict.fromkeys(people, 1.0)
+    trust = {
+        person: max(0.0, 1 - 2 * (PRIOR_WRONG + wrong) / (PRIOR_WRONG + PRIOR_RIGHT + right + wrong))
+        for person, (right, wrong) in looked_at.items()
+    }
+    usual = sorted(trust.values())[len(trust) // 2]
+    return {person: min(1.0, trust[person] / usual) if person in trust and usual else 1.0 for person in people}
+
+
+def reweighted(judgements: Judgements, factor: Callable[[Judgement], float]) -> Judgements:
+    """The same judgements, each weight times factor(judgement)."""
+    return Judgements(
+        tuple(replace(pair, weight=pair.weight * factor(pair)) for pair in judgements.pairs),
+        tuple(replace(thumb, weight=thumb.weight * factor(thumb)) for thumb in judgements.thumbs),
+    )
+
+
+def only(judgements: Judgements, wanted: Callable[[Judgement], bool]) -> Judgements:
+    """Those for which wanted(judgement) holds."""
+    return Judgements(
+        tuple(pair for pair in judgements.pairs if wanted(pair)),
+        tuple(thumb for thumb in judgements.thumbs if wanted(thumb)),
+    )
