@@ -24,8 +24,9 @@ from training.ppo import (
     run_ppo,
     update_,
 )
+from training.reading import answer_sequences
 from training.reward_fit import fit_head, make_batch
-from training.reward_model import RewardModel, answer_sequences, pooled_states
+from training.reward_model import RewardModel, pooled_states
 from training.rollout import Drawing, Rollout, draw, evaluate
 from training.trunk import SplitModel
 

@@ -7,7 +7,7 @@ import torch
 
 from nightschool.model import fingerprint
 from tests.training_fixtures import random_answers, tiny_base
-from training.reward_model import answer_sequences
+from training.reading import answer_sequences
 from training.trunk import SplitModel, token_entropies, token_logps
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 LEAST_FOR_BINS = 100
 BINS = 5
@@ -29,7 +30,7 @@ def calibration_error(forecasts: Sequence[tuple[float, bool]]) -> float | None:
     turned = sorted((chance(abs(margin)), came_true == (margin >= 0)) for margin, came_true in forecasts)
     edges = [round(index * len(turned) / BINS) for index in range(BINS + 1)]
     error = 0.0
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         part = turned[start:stop]
         error += abs(sum(p for p, _ in part) - sum(right for _, right in part))
     return error / len(turned)

@@ -3,14 +3,12 @@
 So the memory of a fit does not grow with the judgements. Sums are in float64.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from training.scratch import ScratchFile
 
 CHUNK = 2048
 """Rows held as float64 at a time: 2,048 x 576 are 9 MB."""
@@ -19,12 +17,11 @@ CHUNK = 2048
 class Features:
     """A matrix [texts, size] of float32, known by what a linear fit needs of it."""
 
-    def __init__(self, texts: int, size: int, read: Callable[[int, int], Tensor], keep: object = None) -> None:
-        """`read(start, stop)` gives rows; `keep` is what must live as long as this does."""
+    def __init__(self, texts: int, size: int, read: Callable[[int, int], Tensor]) -> None:
+        """`read(start, stop)` gives rows."""
         self.texts = texts
         self.size = size
         self._read = read
-        self._keep = keep
 
     @classmethod
     def of(cls, matrix: Tensor) -> "Features":
@@ -32,16 +29,16 @@ class Features:
         return cls(matrix.shape[0], matrix.shape[1], lambda start, stop: matrix[start:stop])
 
     @classmethod
-    def in_file(cls, path: Path, texts: int, size: int, keep: object = None) -> "Features":
+    def in_file(cls, file: ScratchFile, texts: int, size: int) -> "Features":
         """A matrix held as raw float32 in a file."""
-        width = 4 * size
 
         def read(start: int, stop: int) -> Tensor:
-            with path.open("rb", buffering=0) as file:
-                file.seek(start * width)
-                return torch.from_numpy(np.fromfile(file, np.float32, (stop - start) * size).reshape(-1, size))
+            if start == stop:
+                return torch.zeros(0, size)
+            raw = file.read(4 * size * start, 4 * size * (stop - start))
+            return torch.frombuffer(raw, dtype=torch.float32).view(-1, size)
 
-        return cls(texts, size, read, keep)
+        return cls(texts, size, read)
 
     def __len__(self) -> int:
         return self.texts
@@ -50,6 +47,10 @@ class Features:
         """Chosen rows, in the order asked for. -> [indices, size]."""
         found = [self._read(index, index + 1) for index in indices]
         return torch.cat(found) if found else torch.zeros(0, self.size)
+
+    def matrix(self) -> Tensor:
+        """All rows in memory: for few texts. -> [texts, size], float32."""
+        return self._read(0, self.texts)
 
     def dot(self, direction: Tensor) -> Tensor:
         """Each text's product with a direction. [size] -> [texts], float64."""
@@ -81,22 +82,16 @@ class Features:
 
 
 class FeatureWriter:
-    """Rows written one after the other (in any order of their places) into a file that lives as long as this does."""
+    """Rows written into a scratch file, in any order of their places."""
 
     def __init__(self, texts: int, size: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="nightschool-features-")
-        self.path = Path(self._folder.name) / "features.f32"
-        self._texts, self._size = texts, size
-        self._file: BinaryIO = self.path.open("wb", buffering=0)
-        self._file.truncate(4 * texts * size)
+        self._file, self._texts, self._size = ScratchFile(), texts, size
 
     def put(self, places: Sequence[int], rows: Tensor) -> None:
         """Write rows [places, size] at their places."""
         for place, row in zip(places, rows.float().numpy(), strict=True):
-            self._file.seek(4 * place * self._size)
-            self._file.write(row.tobytes())
+            self._file.write(4 * place * self._size, row.tobytes())
 
     def features(self) -> Features:
-        """What was written, to be read. The file goes when the writer and the features are gone."""
-        self._file.close()
-        return Features.in_file(self.path, self._texts, self._size, keep=self._folder)
+        """What was written. Every place must have been."""
+        return Features.in_file(self._file, self._texts, self._size)

@@ -201,16 +201,12 @@ def cross_validate(
     features: Tensor | Features, judgements: Judgements, row_of: dict[Answer, int]
 ) -> tuple[float, list[HeldOut]]:
     """The ridge strength with the lowest held-out log-loss, and its held-out predictions; folds are conversations."""
-    components = sorted({judgement.component for judgement in judgements.all})
-    folds = min(FOLDS, len(components))
-    if folds < 2:
+    parts = folds_of(judgements)
+    if not parts:
         return RIDGES[-1], []
-    fold_of = {component: index % folds for index, component in enumerate(components)}
     smoothing = smoothing_of(judgements)
     predicted: dict[float, list[HeldOut]] = {ridge: [] for ridge in RIDGES}
-    for fold in range(folds):
-        train = _where(judgements, lambda component, fold=fold: fold_of[component] != fold)  # type: ignore[misc]
-        held = _where(judgements, lambda component, fold=fold: fold_of[component] == fold)  # type: ignore[misc]
+    for train, held in parts:
         batch, head = make_batch(train, row_of), None
         for ridge in reversed(RIDGES):  # the strongest is fitted soonest, and the next one starts from it
             head = fit_head(features, batch, ridge, smoothing=smoothing, start=head)
@@ -219,8 +215,19 @@ def cross_validate(
     return best, predicted[best]
 
 
-def _where(judgements: Judgements, wanted: Callable[[str], bool]) -> Judgements:
-    return Judgements(
-        tuple(pair for pair in judgements.pairs if wanted(pair.component)),
-        tuple(thumb for thumb in judgements.thumbs if wanted(thumb.component)),
-    )
+def folds_of(judgements: Judgements) -> list[tuple[Judgements, Judgements]]:
+    """(the rest, one fold) for each of up to five folds of conversations; none where there is only one conversation."""
+    components = sorted({judgement.component for judgement in judgements.all})
+    folds = min(FOLDS, len(components))
+    fold_of = {component: index % folds for index, component in enumerate(components)}
+
+    def where(wanted: Callable[[str], bool]) -> Judgements:
+        return Judgements(
+            tuple(pair for pair in judgements.pairs if wanted(pair.component)),
+            tuple(thumb for thumb in judgements.thumbs if wanted(thumb.component)),
+        )
+
+    return [
+        (where(lambda c, fold=fold: fold_of[c] != fold), where(lambda c, fold=fold: fold_of[c] == fold))  # type: ignore[misc]
+        for fold in range(folds if folds > 1 else 0)
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from training.judgements import Answer, Judgement, Judgements, PairJudgement
+from training.reading import answer_sequences, pool
 from training.reward_fit import (
     SMOOTHING,
     fit_head,
@@ -20,7 +21,7 @@ from training.reward_fit import (
     mean_log_loss,
     predict,
 )
-from training.reward_model import RewardHead, RewardModel, answer_sequences, pool, pooled_states
+from training.reward_model import RewardHead, RewardModel, pooled_states
 from training.trunk import SplitModel
 
 LEARNING_RATE = 2e-4

@@ -17,11 +17,9 @@ from torch import Tensor
 
 from training.features import Features
 from training.judgements import Answer
-from training.sequences import Sequences, groups_by_length, make_sequences
+from training.reading import POOL_TOKENS, read_texts
 from training.trunk import SplitModel
 
-POOL_TOKENS = 64.0
-"""Unit of the pooled sum: a reply of this many tokens has features of the size of one state."""
 GROUP = 8
 
 
@@ -100,27 +98,9 @@ class RewardModel:
         return pooled_states(self.split, answers, self.adapter_top)
 
 
-def pool(states: Tensor, sequences: Sequences) -> Tensor:
-    """Sum of the response states over `POOL_TOKENS`, in float32. [batch, width, size] -> [batch, size]."""
-    return sequences.unpack(sequences.at_responses(states).float()).sum(1) / POOL_TOKENS
-
-
 def pooled_states(split: SplitModel, answers: Sequence[Answer], top: Any = None) -> Tensor:
-    """Sum-pooled final states over the response tokens of each answer. -> [texts, size], float32."""
-    size = split.base.model.config.hidden_size
-    pooled = torch.zeros(len(answers), size)
-    lengths = [len(answer.prompt_ids) + len(answer.token_ids) for answer in answers]
-    with torch.no_grad():
-        for group in groups_by_length(lengths, GROUP):
-            sequences = answer_sequences([answers[index] for index in group], split.base.pad_id)
-            states = split.top(top or split.reference, split.trunk(sequences.ids))
-            pooled[torch.tensor(group)] = pool(states, sequences)
-    return pooled
-
-
-def answer_sequences(answers: Sequence[Answer], pad_id: int) -> Sequences:
-    """Answers as one padded batch."""
-    return make_sequences([answer.prompt_ids for answer in answers], [answer.token_ids for answer in answers], pad_id)
+    """Sum-pooled final states over the response tokens of a few answers, in memory. -> [texts, size], float32."""
+    return read_texts(split, answers, top).matrix()
 
 
 def save_head(head: RewardHead, path: Path) -> None:
@@ -142,5 +122,12 @@ def save_head(head: RewardHead, path: Path) -> None:
 def load_head(path: Path) -> RewardHead:
     """Read a head written by `save_head`."""
     tensors = load_file(path)
-    offset, spread = float(tensors.pop("offset")), float(tensors.pop("spread"))
-    return RewardHead(**tensors, offset=offset, spread=spread)
+    return RewardHead(
+        weight=tensors["weight"],
+        mean=tensors["mean"],
+        scale=tensors["scale"],
+        log_nu=tensors["log_nu"],
+        delta=tensors["delta"],
+        offset=float(tensors["offset"]),
+        spread=float(tensors["spread"]),
+    )

@@ -14,7 +14,8 @@ from nightschool.sampling import sample_batch
 from training.critic import critic_features
 from training.judgements import Answer
 from training.policy import Policy, reference_logps
-from training.reward_model import GROUP, RewardModel, answer_sequences
+from training.reading import answer_sequences
+from training.reward_model import GROUP, RewardModel
 from training.sequences import Sequences, groups_by_length
 from training.trunk import SplitModel
 

@@ -56,7 +56,7 @@ def make_sequences(prompts: Sequence[Sequence[int]], responses: Sequence[Sequenc
     if not all(prompts) or not all(responses):
         raise ValueError("Every prompt and every response needs at least one token.")
     longest = max(len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True))
-    width = -(-longest // WIDTH_STEP) * WIDTH_STEP
+    width = padded_width(longest)
     rows = [
         [*prompt, *response] + [pad_id] * (width - len(prompt) - len(response))
         for prompt, response in zip(prompts, responses, strict=True)
@@ -66,6 +66,11 @@ def make_sequences(prompts: Sequence[Sequence[int]], responses: Sequence[Sequenc
         prompt_lengths=torch.tensor([len(prompt) for prompt in prompts]),
         response_lengths=torch.tensor([len(response) for response in responses]),
     )
+
+
+def padded_width(length: int) -> int:
+    """The width to which a text of this many tokens is padded: the next multiple of 32."""
+    return -(-length // WIDTH_STEP) * WIDTH_STEP
 
 
 def groups_by_length(lengths: Sequence[int], size: int) -> list[list[int]]:

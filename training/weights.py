@@ -2,8 +2,8 @@
 
 - Age: half as much after 30 days, never less than 0.3, because replies of old versions teach less about new ones.
 - Copies: n judgements of one person on the same prompt count as sqrt(n) of them.
-- Cap: no person carries more than a fifth of all (with few people: 1.5 times an equal share), so one busy account cannot
-  buy the reward model. A person alone is not capped: theirs is the taste to learn.
+- Cap: no person carries more than a fifth of all (with few people: 1.5 times an equal share), so one busy account
+  cannot buy the reward model. A person alone is not capped: theirs is the taste to learn.
 - Agreement: a person is compared with a reward model that was not trained on them; those who disagree as often as
   chance count nothing and are named in the report, never turned round: theirs may be a real taste of few.
 """
@@ -104,11 +104,11 @@ def agreement_weights(
     folds = min(PEOPLE_FOLDS, len(people))
     weights = dict.fromkeys(people, 1.0)
     for _ in range(2):  # the second time without those who misled the first
-        current = reweighted(judgements, lambda j: weights[j.person])
+        current = reweighted(judgements, lambda j: weights[j.person])  # noqa: B023 (used at once)
         for fold in range(folds):
             left_out = set(people[fold::folds])
-            rest = only(current, lambda j: j.person not in left_out)  # noqa: B023
-            theirs = only(judgements, lambda j: j.person in left_out)  # noqa: B023
+            rest = only(current, lambda j: j.person not in left_out)  # noqa: B023 (used at once)
+            theirs = only(judgements, lambda j: j.person in left_out)  # noqa: B023 (used at once)
             head = fit_head(features, make_batch(rest, row_of), ridge)
             counted |= _right_and_wrong(predict(features, head, theirs, row_of))
         weights = _from_counts(people, counted)
