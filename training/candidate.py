@@ -37,6 +37,8 @@ def save_candidate(
         reward.mkdir()
         save_head(reward_model.head, reward / "head.safetensors")
         save_head(examiner.head, reward / "examiner.safetensors")
+        for number, member in enumerate(reward_model.members, 1):
+            save_head(member, reward / f"member-{number}.safetensors")
         if reward_model.adapter is not None:
             save_adapter(reward_model.adapter, reward / "adapter")
         write_json(temporary / "report.json", report | {"version": version_id})

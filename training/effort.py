@@ -16,15 +16,17 @@ class Effort:
     exam_prompts: int
     lora_epochs: int
     lora_seconds: float
+    members: int
+    """Heads of the reward model's ensemble rung; 0: it is not tried."""
     ppo_seconds: float
 
 
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("quick", 4, 64, 64, 64, 1, 60, 220),
-        Effort("normal", 12, 64, 128, 128, 2, 300, 1_200),
-        Effort("thorough", 32, 96, 256, 128, 3, 900, 6_000),
+        Effort("quick", 4, 64, 64, 64, 1, 60, 0, 220),
+        Effort("normal", 12, 64, 128, 128, 2, 300, 3, 1_200),
+        Effort("thorough", 32, 96, 256, 128, 3, 900, 5, 6_000),
     )
 }
 

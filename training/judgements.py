@@ -5,7 +5,8 @@ counts half. Replies with the same tokens teach nothing about each other and mak
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nightschool.records import Duel, DuelOutcome, FeedbackSnapshot, Reply, ThumbValue
@@ -74,6 +75,20 @@ class Judgements:
 
     def __len__(self) -> int:
         return len(self.pairs) + len(self.thumbs)
+
+    def __add__(self, other: "Judgements") -> "Judgements":
+        return Judgements(self.pairs + other.pairs, self.thumbs + other.thumbs)
+
+    def where(self, wanted: Callable[["Judgement"], bool]) -> "Judgements":
+        """Those for which wanted(judgement) holds."""
+        return Judgements(tuple(filter(wanted, self.pairs)), tuple(filter(wanted, self.thumbs)))
+
+    def reweighted(self, factor: Callable[["Judgement"], float]) -> "Judgements":
+        """The same judgements, each weight times factor(judgement)."""
+        return Judgements(
+            tuple(replace(pair, weight=pair.weight * factor(pair)) for pair in self.pairs),
+            tuple(replace(thumb, weight=thumb.weight * factor(thumb)) for thumb in self.thumbs),
+        )
 
     def on(self, *sides: Side) -> "Judgements":
         """Those whose conversation lies on one of these sides."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
 from nightschool.ids import utc_now
 from nightschool.model import BaseModel, load_base
@@ -31,10 +30,9 @@ from training.night_log import NightLog
 from training.policy import Policy
 from training.ppo import PpoSettings, run_ppo
 from training.prompts import exam_prompts, practice_prompts
-from training.reward_fit import HeldOut, cross_validate, fit_head, make_batch, predict
-from training.reward_lora import refine
-from training.reward_metrics import RewardMetrics, gate, measure
-from training.reward_model import RewardModel, pooled_states
+from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
+from training.reward_metrics import gate
+from training.reward_model import RewardModel
 from training.rollout import Drawing, draw
 from training.shortage import shortage_of
 from training.split import Side
@@ -132,7 +130,9 @@ class _Night:
         with self.log.stage("initial replies"):
             initial = self._initial_replies(split, practice_on, drawing)
         with self.log.stage("reward model"):
-            reward_model, examiner, fault, examiner_fault = self._reward_models(split, judgements, initial)
+            fitted = self._rewards(split, judgements, initial)
+            reward_model, examiner, fault = fitted.model, fitted.examiner, gate(fitted.metrics)
+            examiner_fault = gate(fitted.examiner_metrics, "the examiner")
         if fault is not None and not practice:
             return VerdictKind.SKIPPED, f"PPO did not run: {fault}. Nothing was changed.", None
         with self.log.stage("ppo"):
@@ -174,70 +174,32 @@ class _Night:
         self.log.say(f"Model {base.name}, champion {champion.id}, LoRA on the top {split.top_layers} layers.")
         return base, split, policy, model
 
-    def _initial_replies(self, split: SplitModel, prompts: list[tuple[int, ...]], drawing: Drawing) -> torch.Tensor:
-        """Pooled states of the initial model's replies: the scale on which rewards are told."""
+    def _initial_replies(self, split: SplitModel, prompts: list[tuple[int, ...]], drawing: Drawing) -> list[Answer]:
+        """The initial model's replies: the scale on which rewards are told."""
         wanted = [prompts[index % len(prompts)] for index in range(self.plan.effort.normaliser_replies)]
-        generator = torch.Generator().manual_seed(self.plan.seed)
-        replies = draw(split, split.base.model, wanted, drawing, generator)
-        self._initial = replies
-        return pooled_states(split, replies)
+        return draw(split, split.base.model, wanted, drawing, torch.Generator().manual_seed(self.plan.seed))
 
-    def _reward_models(
-        self, split: SplitModel, judgements: Judgements, initial: torch.Tensor
-    ) -> tuple[RewardModel, RewardModel, str | None, str | None]:
-        """The model PPO trains against, the examiner, and what is wrong with either."""
-        train, exam = judgements.on(Side.TRAIN), judgements.on(Side.EXAM)
-        validation = judgements.on(Side.VALIDATION)
-        answers = judgements.answers()
-        words = split.base.model.config.vocab_size
-        if any(max(answer.prompt_ids + answer.token_ids) >= words for answer in answers):
-            raise BadInput(
-                f"Some judgements were made with another model than {split.base.name} (their token ids are beyond its "
-                f"{words:,} words); set the model they were made with, or give a database of its own with --db."
-            )
-        row_of = {answer: row for row, answer in enumerate(answers)}
-        self.log.progress(0.0, f"reading {len(answers)} replies")
-        features = pooled_states(split, answers)
-        self.log.progress(0.5, "fitting")
-
-        ridge, out_of_fold = cross_validate(features, train, row_of)
-        head = fit_head(features, make_batch(train, row_of), ridge)
-        model = refine(
-            split, head, ridge, train, validation, features, row_of,
-            epochs=self.plan.effort.lora_epochs, seconds=self.plan.effort.lora_seconds, seed=self.plan.seed,
+    def _rewards(self, split: SplitModel, judgements: Judgements, initial: list[Answer]) -> FittedReward:
+        refuse_other_models(split.base, judgements)
+        fitted = fit_reward(
+            split,
+            judgements,
+            initial,
+            self.plan.effort,
+            now=str(self.report["snapshot"]),
+            seed=self.plan.seed,
             say=self.log.say,
-        )  # fmt: skip
-        held = [*out_of_fold, *self._unseen(model, features, judgements.on(Side.VALIDATION, Side.EXAM), row_of)]
-        metrics = measure(held)
-        model = RewardModel(split, self._normalised(model, initial), model.adapter, model.adapter_top)
+            progress=self.log.progress,
+        )
+        self._tell_reward(fitted)
+        return fitted
 
-        examiner_ridge, examiner_folds = cross_validate(features, exam, row_of)
-        examiner_head = fit_head(features, make_batch(exam, row_of), examiner_ridge)
-        rest = judgements.on(Side.TRAIN, Side.VALIDATION)
-        examiner_metrics = measure([*examiner_folds, *predict(features, examiner_head, rest, row_of)])
-        examiner = RewardModel(split, examiner_head.normalised(initial))
-        self._tell_reward(ridge, metrics, examiner_metrics, lora=model.adapter is not None)
-        examiner_fault = gate(examiner_metrics)
-        if examiner_fault is not None:
-            examiner_fault = examiner_fault.replace("the reward model", "the examiner")
-        return model, examiner, gate(metrics), examiner_fault
-
-    def _unseen(
-        self, model: RewardModel, features: torch.Tensor, judgements: Judgements, row_of: dict[Answer, int]
-    ) -> list[HeldOut]:
-        if model.adapter is None:
-            return predict(features, model.head, judgements, row_of)
-        answers = judgements.answers()
-        return predict(model.pooled(answers), model.head, judgements, {a: row for row, a in enumerate(answers)})
-
-    def _normalised(self, model: RewardModel, initial: torch.Tensor) -> Any:
-        pooled = initial if model.adapter is None else model.pooled(self._initial)
-        return model.head.normalised(pooled)
-
-    def _tell_reward(self, ridge: float, metrics: RewardMetrics, examiner: RewardMetrics, *, lora: bool) -> None:
+    def _tell_reward(self, fitted: FittedReward) -> None:
+        metrics = fitted.metrics
         self.report |= {f"reward_model_{name}": value for name, value in metrics.as_dict().items()}
-        self.report |= {"reward_model_ridge": ridge, "reward_model_lora": lora}
-        self.report |= {f"examiner_{name}": value for name, value in examiner.as_dict().items()}
+        self.report |= {"reward_model_ridge": fitted.ridge, "reward_model_rung": fitted.rung}
+        self.report |= {"distrusted_people": len(fitted.distrusted)}
+        self.report |= {f"examiner_{name}": value for name, value in fitted.examiner_metrics.as_dict().items()}
         accuracy = "no pairs" if metrics.accuracy is None else f"{metrics.accuracy:.0%} of {metrics.pairs} pairs"
         self.log.say(f"The reward model predicts {accuracy} it was not trained on; log-loss {metrics.log_loss:.3f}.")
 

@@ -6,7 +6,7 @@ ridge strength is chosen by cross-validation over conversations.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -182,13 +182,18 @@ def predict(
     """A head's margin and log-loss on each judgement, pairs first."""
     batch = make_batch(judgements, row_of)
     rewards = head.rewards(features)
-    known = torch.tensor([head.leniency.get(person, 0.0) for person in batch.people], dtype=torch.float64)
     d = rewards[batch.left] - rewards[batch.right]
-    above = rewards[batch.thumb] - head.delta - (known[batch.thumb_person] if batch.people else 0.0)
+    above = rewards[batch.thumb] - thresholds(head, judgements)
     losses = torch.cat(
         [pair_losses(d, batch.outcome, head.log_nu, 0.0), thumb_losses(above, batch.is_up, torch.zeros(()), 0.0)]
     )
     return [HeldOut(*row) for row in zip(judgements.all, torch.cat([d, above]).tolist(), losses.tolist(), strict=True)]
+
+
+def thresholds(head: RewardHead, judgements: Judgements) -> Tensor:
+    """The reward at which each thumb's person turns from down to up. -> [thumbs], float64."""
+    known = [head.leniency.get(thumb.person, 0.0) for thumb in judgements.thumbs]
+    return head.delta + torch.tensor(known, dtype=torch.float64)
 
 
 def mean_log_loss(predicted: Sequence[HeldOut]) -> float:
@@ -221,13 +226,7 @@ def folds_of(judgements: Judgements) -> list[tuple[Judgements, Judgements]]:
     folds = min(FOLDS, len(components))
     fold_of = {component: index % folds for index, component in enumerate(components)}
 
-    def where(wanted: Callable[[str], bool]) -> Judgements:
-        return Judgements(
-            tuple(pair for pair in judgements.pairs if wanted(pair.component)),
-            tuple(thumb for thumb in judgements.thumbs if wanted(thumb.component)),
-        )
+    def part(fold: int, inside: bool) -> Judgements:
+        return judgements.where(lambda judgement: (fold_of[judgement.component] == fold) == inside)
 
-    return [
-        (where(lambda c, fold=fold: fold_of[c] != fold), where(lambda c, fold=fold: fold_of[c] == fold))  # type: ignore[misc]
-        for fold in range(folds if folds > 1 else 0)
-    ]
+    return [(part(fold, False), part(fold, True)) for fold in range(folds if folds > 1 else 0)]

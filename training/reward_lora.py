@@ -6,31 +6,45 @@ others (the validation side included); then it is trained once more on all of th
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from training.features import Features
 from training.judgements import Answer, Judgement, Judgements, PairJudgement
-from training.reading import answer_sequences, pool
+from training.reading import TrunkStates, answer_sequences, pool, read_texts
 from training.reward_fit import (
-    SMOOTHING,
+    HeldOut,
     fit_head,
     joint_loss,
     make_batch,
     mean_log_loss,
     predict,
+    smoothing_of,
+    thresholds,
 )
-from training.reward_model import RewardHead, RewardModel, pooled_states
+from training.reward_model import RewardHead
 from training.trunk import SplitModel
 
 LEARNING_RATE = 2e-4
 BATCH = 8
-"""Judgements per optimiser step: up to 16 texts."""
+"""Acts of judging (a duel, a ranking, a thumb) per optimiser step: all pairs of one ranking stay together."""
 LEAST_HELD_OUT = 12
 """Fewer held-out judgements cannot tell whether the LoRA helps; then it is not tried."""
 LEAST_GAIN = 0.002
 """Nats per judgement by which the LoRA must lower the held-out log-loss."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """A LoRA that was kept: the PEFT model, its top, and held-out judgements as its trial foretold them."""
+
+    adapter: Any
+    top: Any
+    held_out: list[HeldOut]
 
 
 def refine(
@@ -39,54 +53,48 @@ def refine(
     ridge: float,
     train: Judgements,
     validation: Judgements,
-    features: torch.Tensor,
+    features: Features,
     row_of: dict[Answer, int],
+    trunk: TrunkStates,
     *,
     epochs: int,
     seconds: float,
     seed: int,
     say: Callable[[str], None],
-) -> RewardModel:
-    """The head with a LoRA behind it if that predicts held-out judgements better, else the head alone."""
-    plain = RewardModel(split, head)
-    components = sorted({judgement.component for judgement in train.all})
-    kept_back = set(components[::5])
-    trial, held = _parted(train, kept_back)
-    held = Judgements(held.pairs + validation.pairs, held.thumbs + validation.thumbs)
+) -> Refinement | None:
+    """The LoRA if that predicts held-out judgements better than the head alone, else None."""
+    kept_back = set(sorted({judgement.component for judgement in train.all})[::5])
+    trial = train.where(lambda judgement: judgement.component not in kept_back)
+    held = train.where(lambda judgement: judgement.component in kept_back) + validation
     if len(held) < LEAST_HELD_OUT or len(trial) < BATCH:
         say(f"LoRA not tried: {len(held)} held-out judgements are too few to tell whether it helps.")
-        return plain
+        return None
     began = time.monotonic()
-    trial_head = fit_head(features, make_batch(trial, row_of), ridge)
+    trial_head = fit_head(features, make_batch(trial, row_of), ridge, smoothing=smoothing_of(trial))
     before = mean_log_loss(predict(features, trial_head, held, row_of))
-    adapter, top = _train(split, trial_head, trial, epochs=epochs, seconds=seconds / 3, seed=seed)
+    adapter, top = _train(split, trial_head, trial, trunk, epochs=epochs, seconds=seconds / 3, seed=seed)
     answers = held.answers()
-    after = mean_log_loss(
-        predict(pooled_states(split, answers, top), trial_head, held, {a: i for i, a in enumerate(answers)})
-    )
+    rows = {answer: index for index, answer in enumerate(answers)}
+    predicted = predict(read_texts(split, answers, top), trial_head, held, rows)
+    after = mean_log_loss(predicted)
     if after > before - LEAST_GAIN:
         say(f"LoRA not kept: held-out log-loss {after:.3f} against {before:.3f} of the head alone.")
-        return plain
+        return None
     say(f"LoRA kept: held-out log-loss {after:.3f} against {before:.3f} of the head alone.")
     left = max(seconds - (time.monotonic() - began), 1.0)
-    adapter, top = _train(split, head, train, epochs=epochs, seconds=left, seed=seed)
-    return RewardModel(split, head, adapter, top)
-
-
-def _parted(judgements: Judgements, components: set[str]) -> tuple[Judgements, Judgements]:
-    """(those outside, those inside) a set of components."""
-
-    def part(inside: bool) -> Judgements:
-        return Judgements(
-            tuple(pair for pair in judgements.pairs if (pair.component in components) == inside),
-            tuple(thumb for thumb in judgements.thumbs if (thumb.component in components) == inside),
-        )
-
-    return part(False), part(True)
+    adapter, top = _train(split, head, train, trunk, epochs=epochs, seconds=left, seed=seed)
+    return Refinement(adapter, top, predicted)
 
 
 def _train(
-    split: SplitModel, head: RewardHead, judgements: Judgements, *, epochs: int, seconds: float, seed: int
+    split: SplitModel,
+    head: RewardHead,
+    judgements: Judgements,
+    trunk: TrunkStates,
+    *,
+    epochs: int,
+    seconds: float,
+    seed: int,
 ) -> tuple[Any, Any]:
     """AdamW on the LoRA alone until the epochs or the seconds are used up: (adapter, its top)."""
     torch.manual_seed(seed)  # LoRA's A is drawn from the global generator
@@ -94,13 +102,15 @@ def _train(
     weights = [weight for weight in adapter.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=0.01)
     order = torch.Generator().manual_seed(seed)
-    every = judgements.all
+    acts = _acts(judgements)
+    smoothing = smoothing_of(judgements)
     deadline = time.monotonic() + seconds
     for _ in range(epochs):
-        for indices in torch.randperm(len(every), generator=order).split(BATCH):
+        for indices in torch.randperm(len(acts), generator=order).split(BATCH):
             if time.monotonic() > deadline:
                 return adapter, top
-            loss = _batch_loss(split, top, head, [every[int(index)] for index in indices])
+            chosen = [judgement for index in indices for judgement in acts[int(index)]]
+            loss = _batch_loss(split, top, head, chosen, trunk, smoothing)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -108,13 +118,30 @@ def _train(
     return adapter, top
 
 
-def _batch_loss(split: SplitModel, top: Any, head: RewardHead, chosen: Sequence[Judgement]) -> torch.Tensor:
+def _acts(judgements: Judgements) -> list[list[Judgement]]:
+    """Judgements by the row they came from: the pairs of one ranking belong into one step (Ouyang et al. 2022)."""
+    found: defaultdict[tuple[str, str], list[Judgement]] = defaultdict(list)
+    for judgement in judgements.all:
+        found[judgement.source].append(judgement)
+    return list(found.values())
+
+
+def _batch_loss(
+    split: SplitModel,
+    top: Any,
+    head: RewardHead,
+    chosen: Sequence[Judgement],
+    trunk: TrunkStates,
+    smoothing: float,
+) -> torch.Tensor:
     part = Judgements(
         tuple(judgement for judgement in chosen if isinstance(judgement, PairJudgement)),
         tuple(judgement for judgement in chosen if not isinstance(judgement, PairJudgement)),
     )
     answers = part.answers()
     sequences = answer_sequences(answers, split.base.pad_id)
-    states = split.top(top, split.trunk(sequences.ids))
+    states = split.top(top, trunk.get(answers, sequences))
+    direction = head.weight / head.scale
+    rewards = (pool(states, sequences).double() - head.mean) @ direction
     batch = make_batch(part, {answer: index for index, answer in enumerate(answers)})
-    return joint_loss(head.rewards(pool(states, sequences)), batch, head.log_nu, head.delta, SMOOTHING)
+    return joint_loss(rewards, batch, head.log_nu, thresholds(head, part), smoothing)

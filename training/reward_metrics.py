@@ -106,22 +106,22 @@ def _length_correlation(held: Sequence[HeldOut]) -> float | None:
     return rank_correlation([margin for margin, _ in pairs], leads)
 
 
-def gate(metrics: RewardMetrics) -> str | None:
+def gate(metrics: RewardMetrics, name: str = "the reward model") -> str | None:
     """Why PPO must not run on this reward model, in plain words; None when it may."""
     if metrics.accuracy is not None and metrics.pairs >= LEAST_PAIRS:
         assert metrics.accuracy_low is not None
         if metrics.accuracy < GATE_ACCURACY or metrics.accuracy_low <= 0.5:
             return (
-                f"the reward model predicts {metrics.accuracy:.0%} of {metrics.pairs} held-out pairs (needed: "
+                f"{name} predicts {metrics.accuracy:.0%} of {metrics.pairs} held-out pairs (needed: "
                 f"{GATE_ACCURACY:.0%}, and surely more than half; its lower bound is {metrics.accuracy_low:.0%})"
             )
     elif metrics.thumbs_auc is None:
-        return "there are too few held-out pairs, and no thumbs of both kinds, to check the reward model on"
+        return f"there are too few held-out pairs, and no thumbs of both kinds, to check {name} on"
     elif metrics.thumbs_auc < GATE_ACCURACY:
-        return f"the reward model ranks a liked reply above a disliked one only {metrics.thumbs_auc:.0%} of the time"
+        return f"{name} ranks a liked reply above a disliked one only {metrics.thumbs_auc:.0%} of the time"
     if metrics.log_loss > metrics.guess_log_loss - GATE_LOG_LOSS_GAIN:
         return (
-            f"the reward model's held-out log-loss {metrics.log_loss:.3f} is no better than guessing "
+            f"{name}'s held-out log-loss {metrics.log_loss:.3f} is no better than guessing "
             f"({metrics.guess_log_loss:.3f})"
         )
     return None

@@ -74,13 +74,15 @@ def zero_head(size: int) -> RewardHead:
 
 @dataclass(frozen=True)
 class RewardModel:
-    """A head and the top whose states it reads (None: the base's own)."""
+    """A head and the top whose states it reads (None: the base's own); with members, the head is their average."""
 
     split: SplitModel
     head: RewardHead
     adapter: Any = None
     """The PEFT model of the LoRA rung, to be saved."""
     adapter_top: Any = None
+    members: tuple[RewardHead, ...] = ()
+    """Heads of the ensemble rung, each normalised."""
 
     def states(self, trunk_states: Tensor, base_states: Tensor) -> Tensor:
         """The states this model reads, given the trunk's and the base's own final ones. [batch, width, size]."""
@@ -90,12 +92,28 @@ class RewardModel:
             return self.split.top(self.adapter_top, trunk_states)
 
     def scores(self, answers: Sequence[Answer]) -> Tensor:
-        """Normalised scores of texts. -> [texts], float64."""
-        return self.head.scores(self.pooled(answers))
+        """Normalised scores of texts, what the members disagree about taken off. -> [texts], float64."""
+        pooled = self.pooled(answers)
+        return self.head.scores(pooled) - self.doubt(pooled)
+
+    def doubt(self, pooled: Tensor) -> Tensor:
+        """Variance of the members' normalised scores; 0 without members. [texts, size] -> [texts], float64."""
+        if not self.members:
+            return torch.zeros(len(pooled), dtype=torch.float64)
+        return torch.stack([member.scores(pooled) for member in self.members]).var(0, correction=0)
 
     def pooled(self, answers: Sequence[Answer]) -> Tensor:
         """Sum-pooled response states. -> [texts, size], float32."""
         return pooled_states(self.split, answers, self.adapter_top)
+
+    def normalised(self, initial: Sequence[Answer]) -> "RewardModel":
+        """The same model with scores told in standard deviations of the initial model's replies."""
+        pooled = self.pooled(initial)
+        return replace(
+            self,
+            head=self.head.normalised(pooled),
+            members=tuple(member.normalised(pooled) for member in self.members),
+        )
 
 
 def pooled_states(split: SplitModel, answers: Sequence[Answer], top: Any = None) -> Tensor:

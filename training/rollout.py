@@ -14,7 +14,7 @@ from nightschool.sampling import sample_batch
 from training.critic import critic_features
 from training.judgements import Answer
 from training.policy import Policy, reference_logps
-from training.reading import answer_sequences
+from training.reading import POOL_TOKENS, answer_sequences
 from training.reward_model import GROUP, RewardModel
 from training.sequences import Sequences, groups_by_length
 from training.trunk import SplitModel
@@ -140,7 +140,8 @@ def _evaluate_group(
     base_states = split.top(split.reference, trunk)
     judged = sequences.at_responses(reward_model.states(trunk, base_states))
     shares = sequences.unpack(head.token_shares(judged))  # [batch, steps]
-    scores = (shares.sum(1) + head.constant).clamp(-SCORE_LIMIT, SCORE_LIMIT).float()
+    doubt = reward_model.doubt(sequences.unpack(judged.float()).sum(1) / POOL_TOKENS)
+    scores = (shares.sum(1) + head.constant - doubt).clamp(-SCORE_LIMIT, SCORE_LIMIT).float()
     running = (shares.cumsum(1) - shares + head.constant).float()
     before = sequences.unpack(sequences.at_responses(base_states, shift=-1).float())
     old, entropy = policy.logps_and_entropy(trunk, sequences, drawing.temperature)

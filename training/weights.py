@@ -9,12 +9,11 @@
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from training.features import Features
-from training.judgements import Answer, Judgement, Judgements, PairJudgement, Preferred
+from training.judgements import Answer, Judgements, PairJudgement, Preferred
 from training.reward_fit import HeldOut, fit_head, make_batch, predict
 
 HALF_LIFE_DAYS = 30.0
@@ -45,7 +44,7 @@ def age_weight(created_at: str, now: str) -> float:
 
 
 def _aged(judgements: Judgements, now: str) -> Judgements:
-    return reweighted(judgements, lambda judgement: age_weight(judgement.created_at, now))
+    return judgements.reweighted(lambda judgement: age_weight(judgement.created_at, now))
 
 
 def _without_copies(judgements: Judgements) -> Judgements:
@@ -53,14 +52,14 @@ def _without_copies(judgements: Judgements) -> Judgements:
     acts: defaultdict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for judgement in judgements.all:
         acts[judgement.person, judgement.prompt].add(judgement.source)
-    return reweighted(judgements, lambda j: len(acts[j.person, j.prompt]) ** -0.5)
+    return judgements.reweighted(lambda j: len(acts[j.person, j.prompt]) ** -0.5)
 
 
 def capped(judgements: Judgements) -> Judgements:
     """No person's weights sum to more than their allowed share of all."""
     mass = masses(judgements)
     most = cap(mass.values())
-    return reweighted(judgements, lambda j: min(1.0, most / mass[j.person]) if mass[j.person] else 1.0)
+    return judgements.reweighted(lambda j: min(1.0, most / mass[j.person]) if mass[j.person] else 1.0)
 
 
 def masses(judgements: Judgements) -> dict[str, float]:
@@ -104,11 +103,11 @@ def agreement_weights(
     folds = min(PEOPLE_FOLDS, len(people))
     weights = dict.fromkeys(people, 1.0)
     for _ in range(2):  # the second time without those who misled the first
-        current = reweighted(judgements, lambda j: weights[j.person])  # noqa: B023 (used at once)
+        current = judgements.reweighted(lambda j: weights[j.person])  # noqa: B023 (used at once)
         for fold in range(folds):
             left_out = set(people[fold::folds])
-            rest = only(current, lambda j: j.person not in left_out)  # noqa: B023 (used at once)
-            theirs = only(judgements, lambda j: j.person in left_out)  # noqa: B023 (used at once)
+            rest = current.where(lambda j: j.person not in left_out)  # noqa: B023 (used at once)
+            theirs = judgements.where(lambda j: j.person in left_out)  # noqa: B023 (used at once)
             head = fit_head(features, make_batch(rest, row_of), ridge)
             counted |= _right_and_wrong(predict(features, head, theirs, row_of))
         weights = _from_counts(people, counted)
@@ -141,19 +140,3 @@ def _from_counts(people: Iterable[str], counted: Mapping[str, tuple[int, int]]) 
     }
     usual = sorted(trust.values())[len(trust) // 2]
     return {person: min(1.0, trust[person] / usual) if person in trust and usual else 1.0 for person in people}
-
-
-def reweighted(judgements: Judgements, factor: Callable[[Judgement], float]) -> Judgements:
-    """The same judgements, each weight times factor(judgement)."""
-    return Judgements(
-        tuple(replace(pair, weight=pair.weight * factor(pair)) for pair in judgements.pairs),
-        tuple(replace(thumb, weight=thumb.weight * factor(thumb)) for thumb in judgements.thumbs),
-    )
-
-
-def only(judgements: Judgements, wanted: Callable[[Judgement], bool]) -> Judgements:
-    """Those for which wanted(judgement) holds."""
-    return Judgements(
-        tuple(pair for pair in judgements.pairs if wanted(pair)),
-        tuple(thumb for thumb in judgements.thumbs if wanted(thumb)),
-    )

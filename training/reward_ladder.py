@@ -1,0 +1,144 @@
+"""The reward model of one night or one `reward fit`: weights of judgements, the ladder of rungs, and what it is worth.
+
+The ladder: a ridge-fitted head; from there a LoRA on the top layers; or several heads averaged. Each rung is used only
+where it lowers the log-loss on conversations it was not trained on.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nightschool.errors import BadInput
+from nightschool.model import BaseModel
+from training.effort import Effort
+from training.ensemble import average, fit_members, held_out_of_ensembles, is_better
+from training.features import Features
+from training.judgements import Answer, Judgements
+from training.reading import TrunkStates, read_texts
+from training.reward_fit import HeldOut, cross_validate, fit_head, make_batch, mean_log_loss, predict, smoothing_of
+from training.reward_lora import Refinement, refine
+from training.reward_metrics import RewardMetrics, measure
+from training.reward_model import RewardModel
+from training.split import Side
+from training.trunk import SplitModel
+from training.weights import agreement_weights, capped, settled
+
+
+@dataclass(frozen=True)
+class FittedReward:
+    """The model PPO trains against and the examiner that never saw its labels, both measured on what they never saw."""
+
+    model: RewardModel
+    metrics: RewardMetrics
+    examiner: RewardModel
+    examiner_metrics: RewardMetrics
+    ridge: float
+    rung: str
+    """head, lora or ensemble."""
+    distrusted: tuple[str, ...]
+    """People who agree with the others no more than chance would: their judgements count nothing."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Judgements with the features of their texts."""
+
+    features: Features
+    row_of: dict[Answer, int]
+    trunk: TrunkStates
+
+
+def refuse_other_models(base: BaseModel, judgements: Judgements) -> None:
+    """Raises `BadInput` for token ids beyond the model's words: they came from another model."""
+    words = base.model.config.vocab_size
+    if any(max(answer.prompt_ids + answer.token_ids) >= words for answer in judgements.answers()):
+        raise BadInput(
+            f"Some judgements were made with another model than {base.name} (their token ids are beyond its "
+            f"{words:,} words); set the model they were made with, or give a database of its own with --db."
+        )
+
+
+def fit_reward(
+    split: SplitModel,
+    judgements: Judgements,
+    initial: Sequence[Answer],
+    effort: Effort,
+    *,
+    now: str,
+    seed: int,
+    say: Callable[[str], None],
+    progress: Callable[[float, str], None],
+) -> FittedReward:
+    """Fit both models. `initial`: replies of the initial model, on whose scale scores are told; `now` dates weights."""
+    judgements = settled(judgements, now)
+    table = _read(split, judgements, progress)
+    progress(0.6, "fitting")
+    judgements, distrusted = _trusted(table, judgements, say)
+    train, validation, exam = (judgements.on(side) for side in (Side.TRAIN, Side.VALIDATION, Side.EXAM))
+    features, row_of = table.features, table.row_of
+
+    ridge, out_of_fold = cross_validate(features, train, row_of)
+    head = fit_head(features, make_batch(train, row_of), ridge, smoothing=smoothing_of(train))
+    model, rung = RewardModel(split, head), "head"
+    refined = refine(
+        split, head, ridge, train, validation, features, row_of, table.trunk,
+        epochs=effort.lora_epochs, seconds=effort.lora_seconds, seed=seed, say=say,
+    )  # fmt: skip
+    progress(0.9, "checking")
+    if refined is not None:
+        model, rung = RewardModel(split, head, refined.adapter, refined.top), "lora"
+        held = refined.held_out + _by_lora(model, refined, exam)
+    else:
+        if effort.members:
+            of_ensembles = held_out_of_ensembles(features, train, row_of, ridge, count=effort.members, seed=seed)
+            say(
+                f"Ensemble of {effort.members}: held-out log-loss {mean_log_loss(of_ensembles):.3f} against "
+                f"{mean_log_loss(out_of_fold):.3f} of one head."
+            )
+            if is_better(of_ensembles, out_of_fold):
+                members = fit_members(features, train, row_of, ridge, count=effort.members, seed=seed)
+                head, rung, out_of_fold = average(members), "ensemble", of_ensembles
+                model = RewardModel(split, head, members=members)
+        held = [*out_of_fold, *predict(features, head, validation + exam, row_of)]
+
+    examiner_ridge, examiner_folds = cross_validate(features, exam, row_of)
+    examiner_head = fit_head(features, make_batch(exam, row_of), examiner_ridge, smoothing=smoothing_of(exam))
+    examiner_held = [*examiner_folds, *predict(features, examiner_head, train + validation, row_of)]
+    return FittedReward(
+        model=model.normalised(initial),
+        metrics=measure(held),
+        examiner=RewardModel(split, examiner_head).normalised(initial),
+        examiner_metrics=measure(examiner_held),
+        ridge=ridge,
+        rung=rung,
+        distrusted=distrusted,
+    )
+
+
+def _read(split: SplitModel, judgements: Judgements, progress: Callable[[float, str], None]) -> _Table:
+    answers = judgements.answers()
+    trunk = TrunkStates(split)
+    trained = set(judgements.on(Side.TRAIN).answers())
+    label = f"reading {len(answers)} replies"
+    progress(0.0, label)
+    features = read_texts(
+        split, answers, trunk=trunk, keep=trained, progress=lambda share: progress(0.6 * share, label)
+    )
+    return _Table(features, {answer: row for row, answer in enumerate(answers)}, trunk)
+
+
+def _trusted(table: _Table, judgements: Judgements, say: Callable[[str], None]) -> tuple[Judgements, tuple[str, ...]]:
+    """Judgements weighed by how far each person agrees with the others, and who was found to count nothing."""
+    train = judgements.on(Side.TRAIN)
+    ridge, _ = cross_validate(table.features, train, table.row_of)
+    trust = agreement_weights(table.features, train, table.row_of, ridge)
+    distrusted = tuple(sorted(person for person, weight in trust.items() if weight == 0.0))
+    if distrusted:
+        say(f"{len(distrusted)} people agree with the others no more than chance would; their votes count nothing.")
+    weighed = judgements.reweighted(lambda judgement: trust.get(judgement.person, 1.0))
+    return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted
+
+
+def _by_lora(model: RewardModel, refined: Refinement, judgements: Judgements) -> list[HeldOut]:
+    answers = judgements.answers()
+    features = read_texts(model.split, answers, refined.top)
+    return predict(features, model.head, judgements, {answer: row for row, answer in enumerate(answers)})
