@@ -1,17 +1,30 @@
-"""The store of what people say and judge: conversations, replies, thumbs, duels. The only writer of those tables.
+"""The store of what people say and judge. The only writer of conversations, replies, judgements, consent and sides.
 
 A conversation is a tree of messages: a regeneration adds a sibling, nothing is overwritten, and `leaf_id` names the end
 of the branch that is shown. Every method that takes a person refuses rows of somebody else as if they did not exist.
+
+The longer work is done by functions on the open database, which only this store calls: `feedback_judging` (thumbs,
+rankings, corrections), `feedback_reading` (what the night reads) and `feedback_import` (preferences made elsewhere).
 """
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import sqlite_utils
-
+from nightschool import feedback_judging
 from nightschool.errors import BadInput
+from nightschool.feedback_import import add_preferences
+from nightschool.feedback_reading import read_snapshot
+from nightschool.feedback_rows import (
+    SELECT_REPLIES,
+    duel_of,
+    ensure_person,
+    insert_message,
+    reply_of,
+    title_of,
+    turn_of,
+)
 from nightschool.ids import new_id, utc_now
 from nightschool.records import (
     Conversation,
@@ -23,13 +36,10 @@ from nightschool.records import (
     Reply,
     ReplyStatus,
     Sampling,
-    Thumb,
     ThumbValue,
     Turn,
 )
 from nightschool.schema import FeedbackDatabase
-
-TITLE_LENGTH = 60
 
 
 class FeedbackStore:
@@ -38,18 +48,31 @@ class FeedbackStore:
     def __init__(self, database: FeedbackDatabase) -> None:
         self._database = database
 
+    # ---- people --------------------------------------------------------------------------------------------------
+
+    def set_consent(self, person_id: str, may_learn: bool) -> None:
+        """Record whether what this person says and judges may be learned from; somebody new is recorded too."""
+        with self._database.write() as db:
+            ensure_person(db, person_id)
+            db.table("people").update(person_id, {"consent": int(may_learn)})
+
+    def consent(self, person_id: str) -> bool:
+        """Whether what this person says and judges may be learned from: yes, until they say no."""
+        row = self._one("SELECT consent FROM people WHERE id = ?", person_id)
+        return row is None or bool(row["consent"])
+
     # ---- conversations -------------------------------------------------------------------------------------------
 
     def start_conversation(self, person_id: str, first_words: str) -> str:
         """A new, empty conversation titled by the first words; returns its id."""
         conversation_id = new_id()
         with self._database.write() as db:
-            _ensure_person(db, person_id)
+            ensure_person(db, person_id)
             db.table("conversations").insert(
                 {
                     "id": conversation_id,
                     "person_id": person_id,
-                    "title": _title(first_words),
+                    "title": title_of(first_words),
                     "created_at": utc_now(),
                     "leaf_id": None,
                 }
@@ -73,7 +96,7 @@ class FeedbackStore:
         """Append a message under `parent_id` (None: the first one) and make it the shown end; returns its id."""
         message_id = new_id()
         with self._database.write() as db:
-            _insert_message(db, message_id, conversation_id, parent_id, message)
+            insert_message(db, message_id, conversation_id, parent_id, message)
             db.table("conversations").update(conversation_id, {"leaf_id": message_id})
         return message_id
 
@@ -98,7 +121,7 @@ class FeedbackStore:
             ORDER BY branch.depth DESC""",
             {"leaf": leaf_id, "conversation": conversation_id, "person": person_id},
         )
-        return [_turn(row) for row in rows]
+        return [turn_of(row) for row in rows]
 
     def show_branch(self, conversation_id: str, leaf_id: str) -> None:
         """Make `leaf_id` the end of the branch that is shown."""
@@ -124,7 +147,7 @@ class FeedbackStore:
         """
         reply_id = new_id()
         with self._database.write() as db:
-            _insert_message(db, reply_id, conversation_id, question_id, Message("assistant", ""))
+            insert_message(db, reply_id, conversation_id, question_id, Message("assistant", ""))
             db.table("replies").insert(
                 {
                     "id": reply_id,
@@ -171,45 +194,36 @@ class FeedbackStore:
             return int(cursor.rowcount)
 
     def reply(self, reply_id: str) -> Reply:
-        row = self._one(
-            f"SELECT {_REPLY_COLUMNS} FROM replies r JOIN messages m ON m.id = r.id WHERE r.id = ?", reply_id
-        )
+        row = self._one(f"{SELECT_REPLIES} WHERE r.id = ?", reply_id)
         if row is None:
             raise BadInput("This reply does not exist; reload the page.")
-        return _reply(row)
+        return reply_of(row)
 
-    # ---- thumbs --------------------------------------------------------------------------------------------------
+    # ---- thumbs, rankings, corrections ---------------------------------------------------------------------------
 
     def set_thumb(self, reply_id: str, person_id: str, value: ThumbValue | None) -> None:
         """Set, change or (None) take back this person's thumb on a reply in a conversation of theirs."""
         with self._database.write() as db:
-            owned = db.execute(
-                """SELECT 1 FROM replies r JOIN messages m ON m.id = r.id
-                   JOIN conversations c ON c.id = m.conversation_id WHERE r.id = ? AND c.person_id = ?""",
-                [reply_id, person_id],
-            ).fetchone()
-            if owned is None:
-                raise BadInput("This reply is not in a conversation of yours; reload the page and vote there.")
-            active = db.execute(
-                "SELECT value FROM thumbs WHERE reply_id = ? AND person_id = ? AND replaced_at IS NULL",
-                [reply_id, person_id],
-            ).fetchone()
-            if (active[0] if active else None) == value:
-                return  # the same click twice is one vote
-            db.execute(
-                "UPDATE thumbs SET replaced_at = ? WHERE reply_id = ? AND person_id = ? AND replaced_at IS NULL",
-                [utc_now(), reply_id, person_id],
-            )
-            if value is not None:
-                db.table("thumbs").insert(
-                    {
-                        "id": new_id(),
-                        "reply_id": reply_id,
-                        "person_id": person_id,
-                        "value": value,
-                        "created_at": utc_now(),
-                    }
-                )
+            feedback_judging.set_thumb(db, reply_id, person_id, value)
+
+    def rank(self, person_id: str, reply_ids: Sequence[str], ranks: Sequence[int]) -> str:
+        """Record a person's order of 2 to 8 written replies to one question of theirs; returns the ranking's id.
+
+        `ranks` stand in the order of `reply_ids`: 1 for the best, equal ranks are ties, gaps are allowed. An earlier
+        ranking of the same question is kept; the night reads the newest one. Raises `BadInput` for anything else.
+        """
+        with self._database.write() as db:
+            return feedback_judging.add_ranking(db, person_id, reply_ids, ranks)
+
+    def correct(self, reply_id: str, person_id: str, text: str, token_ids: Sequence[int]) -> str:
+        """Record what a person would have answered in place of a reply; returns the correction's id.
+
+        `token_ids` are the text's, end-of-turn token included. It replaces this person's earlier correction of the
+        reply, which stays as history. Raises `BadInput` for an empty or unchanged text, a reply that is still being
+        written or is somebody else's.
+        """
+        with self._database.write() as db:
+            return feedback_judging.add_correction(db, reply_id, person_id, text, token_ids)
 
     # ---- duels ---------------------------------------------------------------------------------------------------
 
@@ -281,54 +295,26 @@ class FeedbackStore:
 
         Returns how many were new: a preference whose key is known already is left out.
         """
-        added = 0
         with self._database.write() as db:
-            _ensure_person(db, person_id)
-            for preference in preferences:
-                if db.execute("SELECT 1 FROM duels WHERE import_key = ?", [preference.key]).fetchone() is None:
-                    _insert_preference(db, person_id, preference)
-                    added += 1
-        return added
+            return add_preferences(db, person_id, preferences)
 
-    # ---- reading for the night -----------------------------------------------------------------------------------
+    # ---- for the night -------------------------------------------------------------------------------------------
+
+    def keep_sides(self, sides: Mapping[str, str]) -> None:
+        """Record on which side (train, validation, exam) each conversation lies, all or none."""
+        with self._database.write() as db:
+            for conversation_id, side in sides.items():
+                db.execute(
+                    """INSERT INTO split_sides (conversation_id, side, decided_at) VALUES (?, ?, ?)
+                       ON CONFLICT (conversation_id) DO UPDATE
+                       SET side = excluded.side, decided_at = excluded.decided_at WHERE side <> excluded.side""",
+                    [conversation_id, side, utc_now()],
+                )
 
     def snapshot(self) -> FeedbackSnapshot:
-        """All decided duels and active thumbs as of one moment; votes that come later wait for the next night."""
+        """What consenting people had judged at one moment; votes that come later wait for the next night."""
         with self._database.snapshot() as db:
-            taken_at = utc_now()
-            replies = {
-                row["id"]: _reply(row)
-                for row in db.query(
-                    f"""SELECT {_REPLY_COLUMNS} FROM replies r JOIN messages m ON m.id = r.id
-                    WHERE r.id IN (SELECT left_reply FROM duels WHERE outcome IS NOT NULL
-                                   UNION SELECT right_reply FROM duels WHERE outcome IS NOT NULL
-                                   UNION SELECT reply_id FROM thumbs WHERE replaced_at IS NULL)"""
-                )
-            }
-            duels = [
-                _duel(row, replies) for row in db.query("SELECT * FROM duels WHERE outcome IS NOT NULL ORDER BY id")
-            ]
-            thumbs = [
-                Thumb(
-                    id=row["id"],
-                    person_id=row["person_id"],
-                    conversation_id=row["conversation_id"],
-                    value=ThumbValue(row["value"]),
-                    created_at=row["created_at"],
-                    reply=replies[row["reply_id"]],
-                )
-                for row in db.query(
-                    """SELECT t.*, m.conversation_id FROM thumbs t JOIN messages m ON m.id = t.reply_id
-                       WHERE t.replaced_at IS NULL ORDER BY t.id"""
-                )
-            ]
-            openings = {
-                row["conversation_id"]: row["text"]
-                for row in db.query(
-                    "SELECT conversation_id, text, min(id) FROM messages WHERE role = 'user' GROUP BY conversation_id"
-                )
-            }
-        return FeedbackSnapshot(taken_at, tuple(duels), tuple(thumbs), openings)
+            return read_snapshot(db)
 
     def counts(self) -> tuple[int, int]:
         """How many decided duels and active thumbs there are."""
@@ -343,118 +329,4 @@ class FeedbackStore:
         return next(self._database.read().query(sql, list(parameters)), None)
 
     def _duel(self, row: dict[str, Any]) -> Duel:
-        return _duel(row, {side: self.reply(side) for side in (row["left_reply"], row["right_reply"])})
-
-
-_REPLY_COLUMNS = "r.id, r.version, m.text, r.status, r.prompt_ids, r.token_ids, m.created_at"
-
-
-def _reply(row: dict[str, Any]) -> Reply:
-    return Reply(
-        id=row["id"],
-        version=row["version"],
-        text=row["text"],
-        status=ReplyStatus(row["status"]),
-        prompt_ids=tuple(json.loads(row["prompt_ids"])),
-        token_ids=tuple(json.loads(row["token_ids"])),
-        created_at=row["created_at"],
-    )
-
-
-def _duel(row: dict[str, Any], replies: dict[str, Reply]) -> Duel:
-    return Duel(
-        id=row["id"],
-        conversation_id=row["conversation_id"],
-        question_id=row["question_id"],
-        person_id=row["person_id"],
-        left=replies[row["left_reply"]],
-        right=replies[row["right_reply"]],
-        outcome=DuelOutcome(row["outcome"]) if row["outcome"] else None,
-        decided_at=row["decided_at"],
-    )
-
-
-def _turn(row: dict[str, Any]) -> Turn:
-    return Turn(
-        id=row["id"],
-        parent_id=row["parent_id"],
-        role=row["role"],
-        text=row["text"],
-        created_at=row["created_at"],
-        status=ReplyStatus(row["status"]) if row["status"] else None,
-        version=row["version"],
-        thumb=ThumbValue(row["thumb"]) if row["thumb"] else None,
-        sibling_count=max(row["siblings"], 1),
-    )
-
-
-def _title(first_words: str) -> str:
-    line = " ".join(first_words.split())
-    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
-
-
-def _ensure_person(db: sqlite_utils.Database, person_id: str) -> None:
-    db.table("people").insert({"id": person_id, "created_at": utc_now()}, ignore=True)
-
-
-def _insert_message(
-    db: sqlite_utils.Database, message_id: str, conversation_id: str, parent_id: str | None, message: Message
-) -> None:
-    db.table("messages").insert(
-        {
-            "id": message_id,
-            "conversation_id": conversation_id,
-            "parent_id": parent_id,
-            "role": message.role,
-            "text": message.content,
-            "created_at": utc_now(),
-        }
-    )
-
-
-def _insert_preference(db: sqlite_utils.Database, person_id: str, preference: Preference) -> None:
-    conversation_id = new_id()
-    db.table("conversations").insert(
-        {
-            "id": conversation_id,
-            "person_id": person_id,
-            "title": _title(preference.prompt[-1].content),
-            "created_at": utc_now(),
-            "leaf_id": None,
-        }
-    )
-    question_id: str | None = None
-    for message in preference.prompt:
-        message_id = new_id()
-        _insert_message(db, message_id, conversation_id, question_id, message)
-        question_id = message_id
-    reply_ids = []
-    for text, token_ids in (preference.left, preference.right):
-        reply_id = new_id()
-        _insert_message(db, reply_id, conversation_id, question_id, Message("assistant", text))
-        db.table("replies").insert(
-            {
-                "id": reply_id,
-                "version": None,
-                "prompt_ids": json.dumps(list(preference.prompt_ids)),
-                "token_ids": json.dumps(list(token_ids)),
-                "status": ReplyStatus.DONE,
-            }
-        )
-        reply_ids.append(reply_id)
-    db.table("duels").insert(
-        {
-            "id": new_id(),
-            "conversation_id": conversation_id,
-            "question_id": question_id,
-            "person_id": person_id,
-            "left_reply": reply_ids[0],
-            "right_reply": reply_ids[1],
-            "created_at": utc_now(),
-            "outcome": preference.outcome,
-            "decided_at": utc_now(),
-            "import_key": preference.key,
-        }
-    )
-    chosen = reply_ids[0] if preference.outcome is DuelOutcome.LEFT else reply_ids[1]
-    db.table("conversations").update(conversation_id, {"leaf_id": chosen})
+        return duel_of(row, {side: self.reply(side) for side in (row["left_reply"], row["right_reply"])})

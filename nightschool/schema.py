@@ -215,6 +215,54 @@ def _views(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0005_rankings_corrections_consent_sides")
+def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
+    db.execute(
+        """CREATE TABLE rankings (
+            id TEXT PRIMARY KEY,
+            conversation_id TEXT NOT NULL REFERENCES conversations(id),
+            question_id TEXT NOT NULL REFERENCES messages(id),
+            person_id TEXT NOT NULL REFERENCES people(id),
+            created_at TEXT NOT NULL
+        ) STRICT"""
+    )
+    # Every ranking is kept; the newest one of a person and question counts, and this index finds it.
+    db.execute("CREATE INDEX rankings_by_question ON rankings(question_id, person_id, id)")
+    db.execute(
+        """CREATE TABLE ranked_replies (
+            ranking_id TEXT NOT NULL REFERENCES rankings(id),
+            reply_id TEXT NOT NULL REFERENCES replies(id),
+            rank INTEGER NOT NULL CHECK (rank >= 1),
+            PRIMARY KEY (ranking_id, reply_id)
+        ) STRICT"""
+    )
+    db.execute(
+        """CREATE TABLE corrections (
+            id TEXT PRIMARY KEY,
+            reply_id TEXT NOT NULL REFERENCES replies(id),
+            person_id TEXT NOT NULL REFERENCES people(id),
+            text TEXT NOT NULL,
+            token_ids TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            replaced_at TEXT
+        ) STRICT"""
+    )
+    # One active correction per person and reply, as with thumbs; the earlier ones stay as history.
+    db.execute(
+        "CREATE UNIQUE INDEX one_active_correction ON corrections(reply_id, person_id) WHERE replaced_at IS NULL"
+    )
+    # Whether what a person says and judges may be learned from.
+    db.execute("ALTER TABLE people ADD COLUMN consent INTEGER NOT NULL DEFAULT 1 CHECK (consent IN (0, 1))")
+    # Where a night put a conversation, so that no later night trains on what an earlier one examined with.
+    db.execute(
+        """CREATE TABLE split_sides (
+            conversation_id TEXT PRIMARY KEY REFERENCES conversations(id),
+            side TEXT NOT NULL CHECK (side IN ('train', 'validation', 'exam')),
+            decided_at TEXT NOT NULL
+        ) STRICT"""
+    )
+
+
 class FeedbackDatabase:
     """`feedback.db` opened by one process: `read()` for this thread's reader, `write()` for a write transaction.
 

@@ -10,6 +10,7 @@ import pytest
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
+from tests.talks import Talk, start_talk
 
 
 @pytest.fixture
@@ -21,6 +22,11 @@ def database(tmp_path: Path) -> Iterator[FeedbackDatabase]:
 @pytest.fixture
 def store(database: FeedbackDatabase) -> FeedbackStore:
     return FeedbackStore(database)
+
+
+@pytest.fixture
+def talk(store: FeedbackStore) -> Talk:
+    return start_talk(store)
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ import pytest
 HOME = Path(__file__).parent.parent
 PACKAGES = ("nightschool", "demo", "training")
 
+# What the feedback store is made of: functions on an open database, called by the store alone.
+FEEDBACK_PARTS = {"feedback_rows", "feedback_reading", "feedback_judging", "feedback_import"}
+
 # module of nightschool: (modules of nightschool, packages of others) it may import beside the standard library
 RULES: dict[str, tuple[set[str], set[str]]] = {
     "records": (set(), set()),
@@ -21,7 +24,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "ids": (set(), {"uuid_utils"}),
     "settings": ({"errors"}, {"pydantic", "pydantic_settings"}),
     "schema": ({"errors", "ids", "records"}, {"sqlite_utils", "filelock"}),
-    "feedback": ({"errors", "ids", "records", "schema"}, {"sqlite_utils"}),
+    "feedback_rows": ({"ids", "records"}, {"sqlite_utils"}),
+    "feedback_reading": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_judging": ({"errors", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_import": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
+    "feedback": ({"errors", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
     "registry": ({"errors", "ids", "records", "schema"}, {"sqlite_utils"}),
     "chat_format": ({"errors", "records"}, {"jinja2"}),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
@@ -32,6 +39,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
 STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry"}
+STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine"}
 TENSOR_PACKAGES = {"torch", "transformers", "peft", "safetensors"}
@@ -181,6 +189,11 @@ def test_sql_and_the_database_library_stand_in_the_store_only() -> None:
     importers |= {name for name, tree in sources().items() if any(n.startswith("sqlite3") for n in imports_of(tree))}
     assert importers <= STORE
     assert {name for name, tree in sources().items() if has_sql(tree)} == STORE
+
+
+def test_the_parts_of_the_feedback_store_are_called_by_the_store_alone() -> None:
+    parts = {f"nightschool.{part}" for part in FEEDBACK_PARTS}
+    assert {name for name, targets in arrows().items() if targets & parts} - parts == {"nightschool.feedback"}
 
 
 def test_only_the_schema_opens_a_transaction_or_a_connection() -> None:

@@ -81,6 +81,7 @@ def test_every_table_is_strict(database: FeedbackDatabase) -> None:
     rows = database.read().execute("PRAGMA table_list").fetchall()  # schema, name, type, columns, without rowid, strict
     strict = {row[1]: row[5] for row in rows if row[2] == "table" and not row[1].startswith(("sqlite_", "_sqlite_"))}
     assert {"people", "messages", "replies", "thumbs", "duels", "versions", "champion", "nights"} <= strict.keys()
+    assert {"rankings", "ranked_replies", "corrections", "split_sides"} <= strict.keys()
     assert set(strict.values()) == {1}
 
 
