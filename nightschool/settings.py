@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     """The model's view of a conversation; the oldest turns beyond it are left out of the view, never of the store."""
     resident_versions: int = Field(4, ge=2)
     """How many versions stay in memory (57 MB each for the embedded model)."""
+    reward_start: str = Field("base", min_length=1)
+    """What the reward model starts from: `base` (the model itself), `scratch` (a random top), or another model."""
     effort: str = "normal"
     """How long a night started from the School page takes: quick, normal or thorough."""
 

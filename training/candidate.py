@@ -14,8 +14,11 @@ from nightschool.files import MANIFEST, sha256_of, whole_folder, write_json
 from nightschool.records import Version
 from nightschool.version_folder import POLICY
 from training.policy import Policy
+from training.reward_folder import save_reward_model
 from training.reward_model import RewardModel, save_head
-from training.trunk import save_adapter
+
+REWARD = "reward"
+"""Folder of the reward model inside a version's."""
 
 
 def save_candidate(
@@ -33,14 +36,8 @@ def save_candidate(
     folder = versions / version_id
     with told_when_unwritable(versions), whole_folder(folder) as temporary:
         policy.save(temporary / POLICY)
-        reward = temporary / "reward"
-        reward.mkdir()
-        save_head(reward_model.head, reward / "head.safetensors")
-        save_head(examiner.head, reward / "examiner.safetensors")
-        for number, member in enumerate(reward_model.members, 1):
-            save_head(member, reward / f"member-{number}.safetensors")
-        if reward_model.adapter is not None:
-            save_adapter(reward_model.adapter, reward / "adapter")
+        save_reward_model(reward_model, temporary / REWARD)
+        save_head(examiner.head, temporary / REWARD / "examiner.safetensors")
         write_json(temporary / "report.json", report | {"version": version_id})
         write_json(temporary / "receipts.json", [{"kind": kind, "id": source} for kind, source in receipts])
         write_json(

@@ -33,6 +33,7 @@ from training.prompts import exam_prompts, practice_prompts
 from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
 from training.reward_metrics import gate
 from training.reward_model import RewardModel
+from training.reward_start import reward_split
 from training.rollout import Drawing, draw
 from training.shortage import shortage_of
 from training.split import Side
@@ -181,8 +182,9 @@ class _Night:
 
     def _rewards(self, split: SplitModel, judgements: Judgements, initial: list[Answer]) -> FittedReward:
         refuse_other_models(split.base, judgements)
+        settings = self.plan.settings
         fitted = fit_reward(
-            split,
+            reward_split(split, settings.reward_start, settings.cache, self.plan.seed),
             judgements,
             initial,
             self.plan.effort,

@@ -84,12 +84,17 @@ class RewardModel:
     members: tuple[RewardHead, ...] = ()
     """Heads of the ensemble rung, each normalised."""
 
-    def states(self, trunk_states: Tensor, base_states: Tensor) -> Tensor:
-        """The states this model reads, given the trunk's and the base's own final ones. [batch, width, size]."""
-        if self.adapter_top is None:
+    @torch.no_grad()
+    def states(self, policy: SplitModel, ids: Tensor, trunk_states: Tensor, base_states: Tensor) -> Tensor:
+        """The states this model reads. ids [batch, width] -> [batch, width, size].
+
+        `trunk_states` and `base_states` are the policy's split's of the same ids, used where this model shares it.
+        """
+        shares = self.split is policy
+        if shares and self.adapter_top is None:
             return base_states
-        with torch.no_grad():
-            return self.split.top(self.adapter_top, trunk_states)
+        trunk = trunk_states if shares else self.split.trunk(ids)
+        return self.split.top(self.adapter_top or self.split.reference, trunk)
 
     def scores(self, answers: Sequence[Answer]) -> Tensor:
         """Normalised scores of texts, what the members disagree about taken off. -> [texts], float64."""

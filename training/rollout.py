@@ -138,7 +138,7 @@ def _evaluate_group(
     sequences = answer_sequences(answers, split.base.pad_id)
     trunk = split.trunk(sequences.ids)
     base_states = split.top(split.reference, trunk)
-    judged = sequences.at_responses(reward_model.states(trunk, base_states))
+    judged = sequences.at_responses(reward_model.states(split, sequences.ids, trunk, base_states))
     shares = sequences.unpack(head.token_shares(judged))  # [batch, steps]
     doubt = reward_model.doubt(sequences.unpack(judged.float()).sum(1) / POOL_TOKENS)
     scores = (shares.sum(1) + head.constant - doubt).clamp(-SCORE_LIMIT, SCORE_LIMIT).float()

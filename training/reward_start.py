@@ -1,0 +1,49 @@
+"""What the reward model starts from: the policy's own base, another local model, or a top of random weights.
+
+The base is the usual start: policy and reward model then share the trunk's states. The others are read by themselves.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from nightschool.errors import BadInput
+from nightschool.model import BaseModel, decoder_layers, load_base, twin
+from training.trunk import SplitModel
+
+BASE, SCRATCH = "base", "scratch"
+
+
+def reward_split(split: SplitModel, start: str, cache: Path, seed: int) -> SplitModel:
+    """The split model whose states the reward model reads. Raises `BadInput` for a model with other words.
+
+    `start` is "base" (the policy's own), "scratch" (the base, its top layers drawn anew) or a model's id or folder.
+    """
+    if start == BASE:
+        return split
+    if start == SCRATCH:
+        return SplitModel(_with_random_top(split.base, split.top_layers, seed), split.top_layers)
+    other = load_base(start, cache)
+    if other.tokenizer.get_vocab() != split.base.tokenizer.get_vocab():
+        raise BadInput(
+            f"The reward model was to start from {start}, whose tokenizer has other words than that of "
+            f"{split.base.name}; choose a model of the same family, or base, or scratch."
+        )
+    return SplitModel(other, split.top_layers)
+
+
+def _with_random_top(base: BaseModel, top_layers: int, seed: int) -> BaseModel:
+    """The base with its upper layers drawn anew, as transformers would initialise them."""
+    model = twin(base.model, top_layers)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        for layer in list(decoder_layers(model))[-top_layers:]:
+            for name, weight in layer.named_parameters():
+                if weight.dim() == 2:
+                    weight.normal_(0.0, model.config.initializer_range)
+                elif name.endswith("weight"):
+                    weight.fill_(1.0)
+                else:
+                    weight.zero_()
+    return replace(base, name=f"{base.name} with a random top", model=model)
