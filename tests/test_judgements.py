@@ -1,11 +1,12 @@
 """Rows of people -> judgements, and the side each conversation lies on."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from dataclasses import replace
+
+import pytest
 
 from nightschool.records import Duel, DuelOutcome, FeedbackSnapshot, Reply, ReplyStatus, Thumb, ThumbValue
-from training.judgements import Preferred, judgements_of
-from training.split import Side, component_of, side_of
+from training.judgements import Preferred, judged_conversations, judgements_of, split_of_snapshot
+from training.split import Side, split_of
 
 
 def _reply(name: str, tokens: tuple[int, ...]) -> Reply:
@@ -63,32 +64,40 @@ def test_long_prompts_keep_their_end() -> None:
     assert found.answer.prompt_ids == tuple(range(1488, 2000))
 
 
-def test_a_conversation_is_wholly_on_one_side_and_equal_openings_are_together() -> None:
-    assert component_of("What is  RAIN?\n") == component_of("what is rain?")
+def test_a_conversation_is_wholly_on_one_side() -> None:
     found = judgements_of(_snapshot(_duel(DuelOutcome.LEFT), _duel(DuelOutcome.BOTH_BAD)))
-    sides = [side for side in Side if len(found.on(side))]
-    assert len(sides) == 1
+    assert len([side for side in Side if len(found.on(side))]) == 1
     assert len(found.on(*Side)) == len(found)
 
 
-@given(st.text())
-def test_the_side_of_a_text_never_changes(text: str) -> None:
-    assert side_of(text) is side_of(text)
+@pytest.mark.parametrize("side", Side)
+def test_the_side_an_earlier_night_kept_decides_for_every_conversation_that_begins_nearly_alike(side: Side) -> None:
+    there = replace(_duel(DuelOutcome.LEFT), id="e", conversation_id="e")
+    snapshot = replace(
+        _snapshot(_duel(DuelOutcome.LEFT), there),
+        openings={"c": "What is the rain in Spain like in May?", "e": "what is  the rain in Spain like in May"},
+        sides={"e": side.value},
+    )
+    found = judgements_of(snapshot)
+    assert [pair.side for pair in found.pairs] == [side, side]
+    assert len({pair.component for pair in found.pairs}) == 1
+    assert found == judgements_of(snapshot, split_of_snapshot(snapshot))
+    assert split_of_snapshot(snapshot).changes(snapshot.sides, judged_conversations(snapshot)) == {"c": side}
 
 
-def test_sides_have_their_shares() -> None:
-    # 10,000 texts: 60 / 10 / 30 % within four standard errors (at most 2 points).
-    sides = [side_of(f"text {index}") for index in range(10_000)]
-    for side, share in ((Side.TRAIN, 0.6), (Side.VALIDATION, 0.1), (Side.EXAM, 0.3)):
-        assert abs(sides.count(side) / 10_000 - share) < 0.02
+def test_a_conversation_that_nobody_judged_still_connects_two_that_were() -> None:
+    # 100 letters of one text, then more and more of another's: a and c are no near-duplicates, b is one of both.
+    a, b, c = ("".join(chr(0x4E00 + start + place) for place in range(100)) for start in (0, 8, 16))
+    duels = [replace(_duel(DuelOutcome.LEFT), id=name, conversation_id=name) for name in ("a", "c")]
+    snapshot = replace(_snapshot(*duels), openings={"a": a, "b": b, "c": c}, sides={"a": "train"})
+    assert [pair.side for pair in judgements_of(snapshot).pairs] == [Side.TRAIN, Side.TRAIN]
+    assert judged_conversations(snapshot) == ["a", "c"]
+    apart = replace(snapshot, openings={"a": a, "c": c})
+    assert len({pair.component for pair in judgements_of(apart).pairs}) == 2
 
 
-def test_the_side_is_the_same_in_every_process_and_year() -> None:
-    # Written down once: a change of the hash would let trained conversations into exams.
-    assert [side_of(text).value for text in ("what is rain?", "hello", "tell me a story", "why?", "code")] == [
-        "train",
-        "train",
-        "train",
-        "exam",
-        "exam",
-    ]
+def test_a_judged_conversation_without_a_question_stands_for_itself() -> None:
+    snapshot = replace(_snapshot(_duel(DuelOutcome.LEFT)), openings={})
+    [pair] = judgements_of(snapshot).pairs
+    assert pair.component == "c"
+    assert pair.side is split_of({"x": "c"}, {}).side_of_conversation["x"]

@@ -28,6 +28,7 @@ from training.reading import answer_sequences
 from training.reward_fit import fit_head, make_batch
 from training.reward_model import RewardModel, pooled_states
 from training.rollout import Drawing, Rollout, draw, evaluate
+from training.split import Side
 from training.trunk import SplitModel
 
 DRAWING = Drawing(0.7, 12)
@@ -246,7 +247,7 @@ def test_ppo_makes_rewarded_words_more_likely(tmp_path: Path) -> None:
     replies = draw(split, base.model, prompts * 4, DRAWING, torch.Generator().manual_seed(1))
     better = sorted(replies, key=lambda answer: liking(list(answer.token_ids)))
     pairs = [
-        PairJudgement(good, bad, Preferred.LEFT, 1.0, str(index), ("duel", str(index)))
+        PairJudgement(good, bad, Preferred.LEFT, 1.0, str(index), Side.TRAIN, ("duel", str(index)))
         for index, (bad, good) in enumerate(zip(better[:100], better[-100:], strict=True))
     ]
     features = pooled_states(split, replies)

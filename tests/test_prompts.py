@@ -11,7 +11,7 @@ from nightschool.records import Message
 from tests.training_fixtures import tiny_base
 from training.judgements import Answer, Judgements, ThumbJudgement
 from training.prompts import exam_prompts, practice_prompts
-from training.split import Side, component_of, side_of
+from training.split import Side, split_of
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def base(tmp_path: Path) -> BaseModel:
 
 
 def _judged(base: BaseModel, texts: list[str]) -> Judgements:
+    split = split_of({text: text for text in texts}, {})
     return Judgements(
         (),
         tuple(
@@ -27,7 +28,8 @@ def _judged(base: BaseModel, texts: list[str]) -> Judgements:
                 Answer(tuple(encode_prompt(base.tokenizer, [Message("user", text)])), (5, 2)),
                 True,
                 0.5,
-                component_of(text),
+                split.component_of_conversation[text],
+                split.side_of_conversation[text],
                 ("thumb", text),
             )
             for text in texts
@@ -54,11 +56,13 @@ def test_without_judgements_the_banks_halves_are_practised_and_examined(base: Ba
 
 
 def test_a_conversation_of_a_persons_own_is_practised_or_examined_by_its_side(base: BaseModel) -> None:
-    texts = [f"my own question {number}" for number in range(40)]
+    things = "apple river engine violin castle mirror thunder pepper blanket compass lantern orchard button glacier"
+    texts = [f"my own question about a {thing}" for thing in things.split()]
     judgements = _judged(base, texts)
+    assert {thumb.side for thumb in judgements.thumbs} == set(Side)
     practice, exam = practice_prompts(base, judgements), exam_prompts(base, judgements, 128)
     for text in texts:
         prompt = tuple(encode_prompt(base.tokenizer, [Message("user", text)]))
-        side = side_of(component_of(text))
+        [side] = [thumb.side for thumb in judgements.thumbs if thumb.source == ("thumb", text)]
         assert (prompt in practice) == (side is Side.TRAIN)
         assert (prompt in exam) == (side is Side.EXAM)

@@ -12,6 +12,7 @@ import pytest
 
 from nightschool.embedded_engine import EmbeddedEngine
 from nightschool.model import BaseModel, load_base
+from nightschool.prompt_bank import prompt_bank
 from nightschool.records import INITIAL, Message, Sampling, Version
 
 pytestmark = pytest.mark.real_model
@@ -42,9 +43,9 @@ def test_a_tiny_night_on_the_embedded_model_tells_all_it_must(tmp_path: Path, em
     # 80 pairs of four-word replies, drawn replies of at most 6 tokens: a real quick night in a fraction of its time.
     pairs = tmp_path / "pairs.jsonl"
     with pairs.open("w", encoding="utf-8") as file:
-        for number in range(80):
+        for number, prompt in enumerate(prompt_bank()[:80]):  # questions of one pattern would be one component
             record = {
-                "prompt": [{"role": "user", "content": f"Name something number {number}."}],
+                "prompt": [{"role": "user", "content": prompt.text}],
                 "chosen": [{"role": "assistant", "content": f"A green apple {number}."}],
                 "rejected": [{"role": "assistant", "content": f"I do not know {number}!"}],
             }

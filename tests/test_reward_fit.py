@@ -1,6 +1,7 @@
 """The reward model recovers what is known: a taste, how likely ties are, where thumbs turn (oracle 16 in small)."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from training.reward_fit import HeldOut, cross_validate, fit_head, joint_loss, m
 from training.reward_lora import refine
 from training.reward_metrics import gate, measure, wilson
 from training.reward_model import RewardModel, load_head, pooled_states, save_head
+from training.split import Side
 from training.trunk import SplitModel
 
 SIZE, TEXTS = 6, 800
@@ -36,12 +38,14 @@ def _world(pairs: int, thumbs: int) -> tuple[torch.Tensor, torch.Tensor, Judgeme
         preferred = (
             Preferred.LEFT if drawn < weights[0] else Preferred.RIGHT if drawn < sum(weights[:2]) else Preferred.TIE
         )
-        made.append(PairJudgement(answers[left], answers[right], preferred, 1.0, str(index), ("duel", str(index))))
+        made.append(
+            PairJudgement(answers[left], answers[right], preferred, 1.0, str(index), Side.TRAIN, ("duel", str(index)))
+        )
     votes = []
     for index in range(thumbs):
         text = int(torch.randint(TEXTS, (), generator=generator))
         is_up = uniform() < 1 / (1 + math.exp(-(float(rewards[text]) - 0.5)))
-        votes.append(ThumbJudgement(answers[text], is_up, 0.5, f"t{index}", ("thumb", str(index))))
+        votes.append(ThumbJudgement(answers[text], is_up, 0.5, f"t{index}", Side.TRAIN, ("thumb", str(index))))
     return features, rewards, Judgements(tuple(made), tuple(votes)), {a: row for row, a in enumerate(answers)}
 
 
@@ -71,10 +75,7 @@ def test_a_person_who_prefers_the_opposite_gives_the_opposite_reward() -> None:
     features, _, judgements, row_of = _world(300, 0)
     opposite = {Preferred.LEFT: Preferred.RIGHT, Preferred.RIGHT: Preferred.LEFT, Preferred.TIE: Preferred.TIE}
     turned = Judgements(
-        tuple(
-            PairJudgement(p.left, p.right, opposite[p.preferred], p.weight, p.component, p.source)
-            for p in judgements.pairs
-        ),
+        tuple(replace(p, preferred=opposite[p.preferred]) for p in judgements.pairs),
         (),
     )
     one, other = (fit_head(features, make_batch(j, row_of), 0.1).weight for j in (judgements, turned))
@@ -92,7 +93,9 @@ def test_cross_validation_never_predicts_a_conversation_from_itself() -> None:
         for copy in range(3):
             source = ("duel", f"{component} {copy}")
             pairs.append(
-                PairJudgement(answers[2 * component], answers[2 * component + 1], label, 1.0, str(component), source)
+                PairJudgement(
+                    answers[2 * component], answers[2 * component + 1], label, 1.0, str(component), Side.TRAIN, source
+                )
             )
     judgements = Judgements(tuple(pairs), ())
     _, held = cross_validate(features, judgements, {a: row for row, a in enumerate(answers)})
@@ -108,8 +111,7 @@ def test_shuffled_labels_do_not_pass_the_gate_and_real_ones_do() -> None:
     order = torch.randperm(len(judgements.pairs), generator=torch.Generator().manual_seed(3)).tolist()
     shuffled = Judgements(
         tuple(
-            PairJudgement(p.left, p.right, judgements.pairs[i].preferred, 1.0, p.component, p.source)
-            for p, i in zip(judgements.pairs, order, strict=True)
+            replace(p, preferred=judgements.pairs[i].preferred) for p, i in zip(judgements.pairs, order, strict=True)
         ),
         (),
     )
@@ -139,8 +141,8 @@ def test_a_saved_head_scores_as_before(tmp_path: Path) -> None:
 def test_the_joint_loss_is_the_weighted_mean_worked_by_hand() -> None:
     one, other = Answer((1,), (3,)), Answer((1,), (4,))
     judgements = Judgements(
-        (PairJudgement(one, other, Preferred.LEFT, 2.0, "a", ("duel", "a")),),
-        (ThumbJudgement(one, True, 0.5, "b", ("thumb", "b")),),
+        (PairJudgement(one, other, Preferred.LEFT, 2.0, "a", Side.TRAIN, ("duel", "a")),),
+        (ThumbJudgement(one, True, 0.5, "b", Side.TRAIN, ("thumb", "b")),),
     )
     batch = make_batch(judgements, {one: 0, other: 1})
     loss = joint_loss(torch.tensor([1.0, 0.0]).double(), batch, torch.tensor(-60.0).double(), torch.tensor(0.0), 0.0)
@@ -163,6 +165,7 @@ def test_a_lora_is_kept_only_where_it_predicts_held_out_conversations_better(tmp
             Preferred.LEFT if len(a.token_ids) > len(b.token_ids) else Preferred.RIGHT,
             1.0,
             str(i),
+            Side.TRAIN,
             ("duel", str(i)),
         )
         for i, (a, b) in enumerate(zip(answers[::2], answers[1::2], strict=True))

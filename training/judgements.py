@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from nightschool.records import Duel, DuelOutcome, FeedbackSnapshot, Reply, ThumbValue
-from training.split import Side, component_of, side_of
+from nightschool.records import Correction, Duel, DuelOutcome, FeedbackSnapshot, Ranking, Reply, Thumb, ThumbValue
+from training.split import Side, Split, split_of
 
 TIE_WEIGHT_OF_BOTH_BAD = 0.5
 THUMB_WEIGHT = 0.5
@@ -41,6 +41,7 @@ class PairJudgement:
     preferred: Preferred
     weight: float
     component: str
+    side: Side
     source: tuple[str, str]
     """(kind of row, its id)."""
     person: str = ""
@@ -53,6 +54,7 @@ class ThumbJudgement:
     is_up: bool
     weight: float
     component: str
+    side: Side
     source: tuple[str, str]
     person: str = ""
     created_at: str = ""
@@ -93,8 +95,8 @@ class Judgements:
     def on(self, *sides: Side) -> "Judgements":
         """Those whose conversation lies on one of these sides."""
         return Judgements(
-            tuple(pair for pair in self.pairs if side_of(pair.component) in sides),
-            tuple(thumb for thumb in self.thumbs if side_of(thumb.component) in sides),
+            tuple(pair for pair in self.pairs if pair.side in sides),
+            tuple(thumb for thumb in self.thumbs if thumb.side in sides),
         )
 
     def answers(self) -> list[Answer]:
@@ -114,38 +116,55 @@ class Judgements:
         return sorted({judgement.source for judgement in self.all})
 
 
-def judgements_of(snapshot: FeedbackSnapshot) -> Judgements:
-    """Everything people judged, as judgements; replies without a token are left out."""
+def judged_conversations(snapshot: FeedbackSnapshot) -> list[str]:
+    """The conversations in which somebody judged something, each once, sorted."""
+    rows: list[Duel | Thumb | Ranking | Correction] = [*snapshot.duels, *snapshot.thumbs]
+    rows += [*snapshot.rankings, *snapshot.corrections]
+    return sorted({row.conversation_id for row in rows})
+
+
+def split_of_snapshot(snapshot: FeedbackSnapshot) -> Split:
+    """The side of every conversation; a judged one without a question of its own stands for itself by its id."""
+    own_ids = {conversation: conversation for conversation in judged_conversations(snapshot)}
+    return split_of(own_ids | snapshot.openings, snapshot.sides)
+
+
+def judgements_of(snapshot: FeedbackSnapshot, split: Split | None = None) -> Judgements:
+    """Everything people judged, as judgements; replies without a token are left out. The split is the snapshot's."""
+    split = split or split_of_snapshot(snapshot)
     pairs: list[PairJudgement] = []
     thumbs: list[ThumbJudgement] = []
     for duel in snapshot.duels:
-        component = component_of(snapshot.openings.get(duel.conversation_id, duel.conversation_id))
-        from_duel = _of_duel(duel, component)
+        from_duel = _of_duel(duel, *_place(split, duel.conversation_id))
         pairs += from_duel.pairs
         thumbs += from_duel.thumbs
     for thumb in snapshot.thumbs:
         if thumb.reply.token_ids:
-            component = component_of(snapshot.openings.get(thumb.conversation_id, thumb.conversation_id))
+            place = _place(split, thumb.conversation_id)
             is_up = thumb.value is ThumbValue.UP
-            thumbs.append(ThumbJudgement(_answer(thumb.reply), is_up, THUMB_WEIGHT, component, ("thumb", thumb.id)))
+            thumbs.append(ThumbJudgement(_answer(thumb.reply), is_up, THUMB_WEIGHT, *place, ("thumb", thumb.id)))
     return Judgements(tuple(pairs), tuple(thumbs))
 
 
-def _of_duel(duel: Duel, component: str) -> Judgements:
+def _place(split: Split, conversation: str) -> tuple[str, Side]:
+    return split.component_of_conversation[conversation], split.side_of_conversation[conversation]
+
+
+def _of_duel(duel: Duel, component: str, side: Side) -> Judgements:
     if not duel.left.token_ids or not duel.right.token_ids:
         return Judgements((), ())
     left, right, source = _answer(duel.left), _answer(duel.right), ("duel", duel.id)
     differ = left.token_ids != right.token_ids
     if duel.outcome is DuelOutcome.BOTH_BAD:
-        tie = PairJudgement(left, right, Preferred.TIE, TIE_WEIGHT_OF_BOTH_BAD, component, source)
-        downs = tuple(ThumbJudgement(answer, False, THUMB_WEIGHT, component, source) for answer in (left, right))
+        tie = PairJudgement(left, right, Preferred.TIE, TIE_WEIGHT_OF_BOTH_BAD, component, side, source)
+        downs = tuple(ThumbJudgement(answer, False, THUMB_WEIGHT, component, side, source) for answer in (left, right))
         return Judgements((tie,) if differ else (), downs)
     preferred = {
         DuelOutcome.LEFT: Preferred.LEFT,
         DuelOutcome.RIGHT: Preferred.RIGHT,
         DuelOutcome.TIE: Preferred.TIE,
     }[duel.outcome]  # type: ignore[index]
-    return Judgements((PairJudgement(left, right, preferred, 1.0, component, source),) if differ else (), ())
+    return Judgements((PairJudgement(left, right, preferred, 1.0, component, side, source),) if differ else (), ())
 
 
 def _answer(reply: Reply) -> Answer:

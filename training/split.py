@@ -1,12 +1,18 @@
-"""Which judgements train, which choose, which examine: decided by the conversation, for good.
+"""Which judgements train, which choose, which examine: decided for whole components of conversations, for good.
 
-The unit is the conversation's first question, so that a conversation, and every other one that begins alike, lies on
-one side. The side is a hash of that text: the same in every night, without a table that could get lost.
+A component is every conversation whose first question lies in one cluster of near-duplicates, so that a conversation,
+and every other one that begins nearly alike, lies on one side. Guarantees, given that each night keeps the sides it
+used: no component lies on two sides, and what was once on the training side never returns to an exam. A component of
+which no side was kept goes where the hash of its key says, the same in every process.
 """
 
 import hashlib
-import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+
+from training.near_duplicates import clusters, normalised
 
 TRAIN_SHARE, VALIDATION_SHARE = 60, 10
 
@@ -17,12 +23,47 @@ class Side(StrEnum):
     EXAM = "exam"
 
 
-def component_of(opening: str) -> str:
-    """Key of a first question: letter case, white space and forms of the same character do not matter."""
-    return " ".join(unicodedata.normalize("NFKC", opening).casefold().split())
+STRONGEST_FIRST = (Side.TRAIN, Side.EXAM, Side.VALIDATION)
+"""When components that lay on several sides grow together: what was trained on stays trained on."""
 
 
-def side_of(component: str) -> Side:
+@dataclass(frozen=True)
+class Split:
+    """Where every conversation lies, and with which others it belongs together."""
+
+    side_of_conversation: dict[str, Side]
+    component_of_conversation: dict[str, str]
+    """Conversation -> its component's key: the smallest normalised first question in it."""
+
+    def changes(self, kept: Mapping[str, str], conversations: Collection[str]) -> dict[str, Side]:
+        """The sides to keep: those of these conversations that `kept` lacks or has otherwise."""
+        return {
+            conversation: self.side_of_conversation[conversation]
+            for conversation in conversations
+            if kept.get(conversation) != self.side_of_conversation[conversation]
+        }
+
+
+def split_of(openings: Mapping[str, str], kept: Mapping[str, str]) -> Split:
+    """Conversation -> first question, conversation -> side kept from an earlier night: the split of this night.
+
+    What was kept of a conversation that is not among the openings is passed over.
+    """
+    members: defaultdict[int, list[str]] = defaultdict(list)
+    for conversation, cluster in zip(openings, clusters(list(openings.values())), strict=True):
+        members[cluster].append(conversation)
+    sides: dict[str, Side] = {}
+    components: dict[str, str] = {}
+    for conversations in members.values():
+        key = min(normalised(openings[conversation]) for conversation in conversations)
+        before = {Side(kept[conversation]) for conversation in conversations if conversation in kept}
+        side = next((side for side in STRONGEST_FIRST if side in before), None) or hashed_side(key)
+        sides |= dict.fromkeys(conversations, side)
+        components |= dict.fromkeys(conversations, key)
+    return Split(sides, components)
+
+
+def hashed_side(component: str) -> Side:
     """60 % train, 10 % validation, 30 % exam."""
     digest = hashlib.blake2b(f"nightschool split 1:{component}".encode(), digest_size=8).digest()
     bucket = int.from_bytes(digest) % 100

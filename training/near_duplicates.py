@@ -1,0 +1,120 @@
+"""Which texts are the same text with a few letters changed: clusters of near-duplicates, exactly.
+
+Two texts are near-duplicates when their sets of character 5-grams have a Jaccard similarity of at least 4/5; clusters
+are what chains of near-duplicates connect (single linkage). Nothing is estimated: no MinHash, no floating point.
+
+Method: an all-pairs join with prefix filter, length filter and the positional filter of the probing side (Bayardo, Ma,
+Srikant 2007, "Scaling up all pairs similarity search"; Xiao et al. 2008, "PPJoin"). Departure: a posting list is kept
+by cluster, and what already lies in the probing text's cluster is skipped as a whole, because only the clusters are
+wanted; thousands of texts with one common beginning then cost no more than as many different ones.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+GRAM = 5
+"""Characters."""
+
+
+def normalised(text: str) -> str:
+    """Letter case, white space and forms of the same character do not matter."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def grams(text: str) -> set[str]:
+    """Every run of 5 characters; a shorter text is its only gram."""
+    return {text[start : start + GRAM] for start in range(max(len(text) - GRAM + 1, 1))}
+
+
+def clusters(texts: Sequence[str]) -> list[int]:
+    """Cluster number of each text, numbered by first appearance."""
+    row_of: dict[str, int] = {}
+    rows = [row_of.setdefault(normalised(text), len(row_of)) for text in texts]
+    roots = _Joined(_by_rarity(list(row_of))).roots()
+    number_of: dict[int, int] = {}
+    return [number_of.setdefault(roots[row], len(number_of)) for row in rows]
+
+
+def _by_rarity(texts: list[str]) -> list[tuple[int, ...]]:
+    """The grams of each text as numbers, ascending; the rarer a gram, the smaller its number, from 0; ties by text.
+
+    A gram of one text only has a negative number: it counts for the size and the order, and is never looked up.
+    """
+    counts = Counter(gram for text in texts for gram in grams(text))
+    alone = sum(count == 1 for count in counts.values())
+    ordered = sorted(counts, key=lambda gram: (counts[gram], gram))
+    number_of = {gram: number - alone for number, gram in enumerate(ordered)}
+    return [tuple(sorted(number_of[gram] for gram in grams(text))) for text in texts]
+
+
+def _similar(members: frozenset[int], others: tuple[int, ...]) -> bool:
+    """Jaccard >= 4/5, from the overlap alone."""
+    return 9 * sum(map(members.__contains__, others)) >= 4 * (len(members) + len(others))
+
+
+class _Joined:
+    """The join at work: a union-find over the rows, and the posting lists."""
+
+    def __init__(self, rows: list[tuple[int, ...]]) -> None:
+        self.rows = rows
+        self.parent = list(range(len(rows)))
+        self.postings: dict[int, dict[int, list[int]]] = {}
+        """Gram -> cluster (by a root, perhaps a former one) -> the rows with that gram in their prefix."""
+
+    def roots(self) -> list[int]:
+        """The root of each row's cluster. Short rows first: a row meets all that are no longer than itself."""
+        for row in sorted(range(len(self.rows)), key=lambda row: len(self.rows[row])):
+            self._probe_(row)
+            self._index_(row)
+        return [self._root(row) for row in range(len(self.rows))]
+
+    def _probe_(self, row: int) -> None:
+        """Join the row with every cluster in which one indexed row is similar to it.
+
+        Of similar rows, sizes n >= m, overlap o: o / (n + m - o) >= 4/5, so 9 o >= 4 (n + m), m >= 4 n / 5 and
+        o >= 4 n / 5. So a common gram stands among the first n - ceil(4 n / 5) + 1; and when the first one stands at
+        position p, o <= n - p, so m <= 9 (n - p) / 4 - n.
+        """
+        own = self.rows[row]
+        size = len(own)
+        least = -(-4 * size // 5)
+        members, refused = frozenset(own), set[int]()
+        for position, gram in enumerate(own[: size - least + 1]):
+            groups = self.postings.get(gram)
+            if groups is None:
+                continue
+            most = 9 * (size - position) // 4 - size
+            self._renew_(groups)
+            for root, others in groups.items():
+                if self._root(root) == self._root(row):
+                    continue
+                for other in others:
+                    if other in refused:
+                        continue
+                    if not least <= len(self.rows[other]) <= most:
+                        continue
+                    if _similar(members, self.rows[other]):
+                        self.parent[self._root(row)] = self._root(root)
+                        break
+                    refused.add(other)
+
+    def _index_(self, row: int) -> None:
+        """Enter the row's prefix. Rows to come are no shorter, so o >= 8 m / 9 and m - ceil(8 m / 9) + 1 grams do."""
+        own, root = self.rows[row], self._root(row)
+        for gram in own[: len(own) - -(-8 * len(own) // 9) + 1]:
+            if gram >= 0:
+                self.postings.setdefault(gram, {}).setdefault(root, []).append(row)
+
+    def _renew_(self, groups: dict[int, list[int]]) -> None:
+        """Put groups whose clusters were joined together, the smaller into the larger."""
+        for former in [root for root in groups if self.parent[root] != root]:
+            rows, root = groups.pop(former), self._root(former)
+            small, large = sorted((rows, groups.get(root, [])), key=len)
+            large += small
+            groups[root] = large
+
+    def _root(self, row: int) -> int:
+        while self.parent[row] != row:
+            self.parent[row] = row = self.parent[self.parent[row]]
+        return row
