@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from nightschool.records import Duel, DuelOutcome, FeedbackSnapshot, Reply, ReplyStatus, Thumb, ThumbValue
-from training.judgements import Preferred, judged_conversations, judgements_of, split_of_snapshot
+from training.judgements import Preferred
+from training.receipts import judged_conversations, judgements_of, split_of_snapshot
 from training.split import Side, split_of
 
 
@@ -72,7 +73,7 @@ def test_a_conversation_is_wholly_on_one_side() -> None:
 
 @pytest.mark.parametrize("side", Side)
 def test_the_side_an_earlier_night_kept_decides_for_every_conversation_that_begins_nearly_alike(side: Side) -> None:
-    there = replace(_duel(DuelOutcome.LEFT), id="e", conversation_id="e")
+    there = replace(_duel(DuelOutcome.LEFT, (7, 2), (8, 2)), id="e", conversation_id="e")
     snapshot = replace(
         _snapshot(_duel(DuelOutcome.LEFT), there),
         openings={"c": "What is the rain in Spain like in May?", "e": "what is  the rain in Spain like in May"},
@@ -88,12 +89,23 @@ def test_the_side_an_earlier_night_kept_decides_for_every_conversation_that_begi
 def test_a_conversation_that_nobody_judged_still_connects_two_that_were() -> None:
     # 100 letters of one text, then more and more of another's: a and c are no near-duplicates, b is one of both.
     a, b, c = ("".join(chr(0x4E00 + start + place) for place in range(100)) for start in (0, 8, 16))
-    duels = [replace(_duel(DuelOutcome.LEFT), id=name, conversation_id=name) for name in ("a", "c")]
+    duels = [
+        replace(_duel(DuelOutcome.LEFT, (place, 2), (9, 2)), id=name, conversation_id=name)
+        for place, name in enumerate("ac", 5)
+    ]
     snapshot = replace(_snapshot(*duels), openings={"a": a, "b": b, "c": c}, sides={"a": "train"})
     assert [pair.side for pair in judgements_of(snapshot).pairs] == [Side.TRAIN, Side.TRAIN]
     assert judged_conversations(snapshot) == ["a", "c"]
     apart = replace(snapshot, openings={"a": a, "c": c})
     assert len({pair.component for pair in judgements_of(apart).pairs}) == 2
+
+
+def test_questions_of_one_template_are_many_questions_and_not_one_component() -> None:
+    openings = {str(number): f"Name something number {number}" for number in range(100, 300)}
+    sides = split_of(openings, {}).side_of_conversation
+    assert {*sides.values()} == {*Side}
+    few = {number: openings[number] for number in list(openings)[:8]}
+    assert len({*split_of(few, {}).side_of_conversation.values()}) == 1
 
 
 def test_a_judged_conversation_without_a_question_stands_for_itself() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.test_near_duplicates import similar_texts
 from training.near_duplicates import grams, normalised
-from training.split import Side, hashed_side, split_of
+from training.split import MOST_VARIANTS, Side, hashed_side, split_of
 
 TEXTS = similar_texts()
 
@@ -32,7 +32,8 @@ def test_no_component_lies_on_two_sides(given_: tuple[dict[str, str], dict[str, 
     assert split.side_of_conversation.keys() == split.component_of_conversation.keys() == openings.keys()
     for one, other in combinations(openings, 2):
         together = split.component_of_conversation[one] == split.component_of_conversation[other]
-        assert together or not _alike(openings[one], openings[other])
+        if len({*map(normalised, openings.values())}) <= MOST_VARIANTS:  # more may be a template, which falls apart
+            assert together or not _alike(openings[one], openings[other])
         assert not together or split.side_of_conversation[one] is split.side_of_conversation[other]
 
 

@@ -19,8 +19,8 @@ from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings, load_settings
 from training.effort import effort_named
-from training.judgements import judgements_of
 from training.night_lock import night_lock
+from training.receipts import judgements_of
 from training.shortage import shortage_of
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")

@@ -1,23 +1,14 @@
-"""What people did -> typed, weighted judgements, each naming the row it came from (its receipt).
-
-A decided duel is a pair (weight 1) or a tie (1); "both bad" is half a tie and half a thumb down for each side; a thumb
-counts half. Replies with the same tokens teach nothing about each other and make no pair.
-"""
+"""Typed, weighted judgements, each naming the row it came from (its receipt). Rows become judgements in `receipts`."""
 
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from nightschool.records import Correction, Duel, DuelOutcome, FeedbackSnapshot, Ranking, Reply, Thumb, ThumbValue
-from training.split import Side, Split, split_of
+from training.split import Side
 
-TIE_WEIGHT_OF_BOTH_BAD = 0.5
-THUMB_WEIGHT = 0.5
-PROMPT_TOKENS = 512
-"""The end of a longer prompt is kept: what came last is what the reply answers."""
-REPLY_TOKENS = 512
-"""Of a longer reply (an imported one) the beginning is read."""
+NOBODY = ""
+"""The person of imported judgements: many people nobody here knows. They are neither capped nor compared."""
 
 
 class Preferred(StrEnum):
@@ -44,8 +35,14 @@ class PairJudgement:
     side: Side
     source: tuple[str, str]
     """(kind of row, its id)."""
-    person: str = ""
+    person: str = NOBODY
     created_at: str = ""
+    """When it was judged; empty: unknown, counted as new."""
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """What was answered."""
+        return self.left.prompt_ids
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,13 @@ class ThumbJudgement:
     component: str
     side: Side
     source: tuple[str, str]
-    person: str = ""
+    person: str = NOBODY
     created_at: str = ""
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """What was answered."""
+        return self.answer.prompt_ids
 
 
 Judgement = PairJudgement | ThumbJudgement
@@ -105,67 +107,15 @@ class Judgements:
         return list(dict.fromkeys(found + [thumb.answer for thumb in self.thumbs]))
 
     def effective(self) -> float:
-        """How many whole judgements they amount to: the weights of each source's row, at most 1 for each."""
+        """How many whole judgements they amount to: the weights of each source's row, at most 1 for each but rankings.
+
+        A ranking of K amounts to the K - 1 facts that its pairs' weights of 2 / K sum to.
+        """
         weights: defaultdict[tuple[str, str], float] = defaultdict(float)
         for judgement in self.all:
             weights[judgement.source] += judgement.weight
-        return sum(min(weight, 1.0) for weight in weights.values())
+        return sum(weight if kind == "ranking" else min(weight, 1.0) for (kind, _), weight in weights.items())
 
     def sources(self) -> list[tuple[str, str]]:
         """The rows they came from, each once, sorted."""
         return sorted({judgement.source for judgement in self.all})
-
-
-def judged_conversations(snapshot: FeedbackSnapshot) -> list[str]:
-    """The conversations in which somebody judged something, each once, sorted."""
-    rows: list[Duel | Thumb | Ranking | Correction] = [*snapshot.duels, *snapshot.thumbs]
-    rows += [*snapshot.rankings, *snapshot.corrections]
-    return sorted({row.conversation_id for row in rows})
-
-
-def split_of_snapshot(snapshot: FeedbackSnapshot) -> Split:
-    """The side of every conversation; a judged one without a question of its own stands for itself by its id."""
-    own_ids = {conversation: conversation for conversation in judged_conversations(snapshot)}
-    return split_of(own_ids | snapshot.openings, snapshot.sides)
-
-
-def judgements_of(snapshot: FeedbackSnapshot, split: Split | None = None) -> Judgements:
-    """Everything people judged, as judgements; replies without a token are left out. The split is the snapshot's."""
-    split = split or split_of_snapshot(snapshot)
-    pairs: list[PairJudgement] = []
-    thumbs: list[ThumbJudgement] = []
-    for duel in snapshot.duels:
-        from_duel = _of_duel(duel, *_place(split, duel.conversation_id))
-        pairs += from_duel.pairs
-        thumbs += from_duel.thumbs
-    for thumb in snapshot.thumbs:
-        if thumb.reply.token_ids:
-            place = _place(split, thumb.conversation_id)
-            is_up = thumb.value is ThumbValue.UP
-            thumbs.append(ThumbJudgement(_answer(thumb.reply), is_up, THUMB_WEIGHT, *place, ("thumb", thumb.id)))
-    return Judgements(tuple(pairs), tuple(thumbs))
-
-
-def _place(split: Split, conversation: str) -> tuple[str, Side]:
-    return split.component_of_conversation[conversation], split.side_of_conversation[conversation]
-
-
-def _of_duel(duel: Duel, component: str, side: Side) -> Judgements:
-    if not duel.left.token_ids or not duel.right.token_ids:
-        return Judgements((), ())
-    left, right, source = _answer(duel.left), _answer(duel.right), ("duel", duel.id)
-    differ = left.token_ids != right.token_ids
-    if duel.outcome is DuelOutcome.BOTH_BAD:
-        tie = PairJudgement(left, right, Preferred.TIE, TIE_WEIGHT_OF_BOTH_BAD, component, side, source)
-        downs = tuple(ThumbJudgement(answer, False, THUMB_WEIGHT, component, side, source) for answer in (left, right))
-        return Judgements((tie,) if differ else (), downs)
-    preferred = {
-        DuelOutcome.LEFT: Preferred.LEFT,
-        DuelOutcome.RIGHT: Preferred.RIGHT,
-        DuelOutcome.TIE: Preferred.TIE,
-    }[duel.outcome]  # type: ignore[index]
-    return Judgements((PairJudgement(left, right, preferred, 1.0, component, side, source),) if differ else (), ())
-
-
-def _answer(reply: Reply) -> Answer:
-    return Answer(reply.prompt_ids[-PROMPT_TOKENS:], reply.token_ids[:REPLY_TOKENS])

@@ -24,12 +24,13 @@ from nightschool.version_folder import POLICY, load_policy
 from training.candidate import save_candidate, told_when_unwritable
 from training.effort import Effort
 from training.exam import ExamResult, examine
-from training.judgements import Answer, Judgements, judgements_of
+from training.judgements import Answer, Judgements
 from training.night_lock import night_lock
 from training.night_log import NightLog
 from training.policy import Policy
 from training.ppo import PpoSettings, run_ppo
 from training.prompts import exam_prompts, practice_prompts
+from training.receipts import judged_conversations, judgements_of, split_of_snapshot
 from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
 from training.reward_metrics import gate
 from training.reward_model import RewardModel
@@ -151,7 +152,9 @@ class _Night:
 
     def _judgements(self) -> Judgements:
         snapshot = self.feedback.snapshot()
-        judgements = judgements_of(snapshot)
+        split = split_of_snapshot(snapshot)
+        self.feedback.keep_sides(split.changes(snapshot.sides, judged_conversations(snapshot)))
+        judgements = judgements_of(snapshot, split)
         self.report |= {
             "snapshot": snapshot.taken_at,
             "judgements": len(judgements.sources()),

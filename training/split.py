@@ -15,6 +15,9 @@ from enum import StrEnum
 from training.near_duplicates import clusters, normalised
 
 TRAIN_SHARE, VALIDATION_SHARE = 60, 10
+MOST_VARIANTS = 8
+"""Different texts in one cluster from which on it is taken for a template ("Name an animal with C"), not for one
+question: as one component, a file of such questions would lie on one side as a whole and nothing could be learned."""
 
 
 class Side(StrEnum):
@@ -49,8 +52,8 @@ def split_of(openings: Mapping[str, str], kept: Mapping[str, str]) -> Split:
 
     What was kept of a conversation that is not among the openings is passed over.
     """
-    members: defaultdict[int, list[str]] = defaultdict(list)
-    for conversation, cluster in zip(openings, clusters(list(openings.values())), strict=True):
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for conversation, cluster in zip(openings, _clusters(openings), strict=True):
         members[cluster].append(conversation)
     sides: dict[str, Side] = {}
     components: dict[str, str] = {}
@@ -61,6 +64,19 @@ def split_of(openings: Mapping[str, str], kept: Mapping[str, str]) -> Split:
         sides |= dict.fromkeys(conversations, side)
         components |= dict.fromkeys(conversations, key)
     return Split(sides, components)
+
+
+def _clusters(openings: Mapping[str, str]) -> list[str]:
+    """A name for each conversation's cluster; one with too many different texts falls apart."""
+    texts = [normalised(opening) for opening in openings.values()]
+    numbers = clusters(texts)
+    variants: defaultdict[int, set[str]] = defaultdict(set)
+    for number, text in zip(numbers, texts, strict=True):
+        variants[number].add(text)
+    return [
+        str(number) if len(variants[number]) <= MOST_VARIANTS else f"{number}: {text}"
+        for number, text in zip(numbers, texts, strict=True)
+    ]
 
 
 def hashed_side(component: str) -> Side:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from training.features import Features
-from training.judgements import Answer, Judgements, PairJudgement, Preferred
+from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred
 from training.reward_fit import HeldOut, fit_head, make_batch, predict
 
 HALF_LIFE_DAYS = 30.0
@@ -49,42 +49,42 @@ def _aged(judgements: Judgements, now: str) -> Judgements:
 
 def _without_copies(judgements: Judgements) -> Judgements:
     """n acts of one person on one prompt weigh sqrt(n) together; the rows of one act are not copies of each other."""
-    acts: defaultdict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    acts: defaultdict[tuple[str, tuple[int, ...]], set[tuple[str, str]]] = defaultdict(set)
     for judgement in judgements.all:
         acts[judgement.person, judgement.prompt].add(judgement.source)
-    return judgements.reweighted(lambda j: len(acts[j.person, j.prompt]) ** -0.5)
+    return judgements.reweighted(lambda j: len(acts[j.person, j.prompt]) ** -0.5 if j.person != NOBODY else 1.0)
 
 
 def capped(judgements: Judgements) -> Judgements:
     """No person's weights sum to more than their allowed share of all."""
     mass = masses(judgements)
-    most = cap(mass.values())
-    return judgements.reweighted(lambda j: min(1.0, most / mass[j.person]) if mass[j.person] else 1.0)
+    unknown = sum(judgement.weight for judgement in judgements.all if judgement.person == NOBODY)
+    most = cap(mass.values(), unknown)
+    return judgements.reweighted(lambda j: min(1.0, most / mass[j.person]) if mass.get(j.person) else 1.0)
 
 
 def masses(judgements: Judgements) -> dict[str, float]:
-    """Sum of the weights of each person's judgements."""
+    """Sum of the weights of each known person's judgements."""
     mass: defaultdict[str, float] = defaultdict(float)
     for judgement in judgements.all:
-        mass[judgement.person] += judgement.weight
+        if judgement.person != NOBODY:
+            mass[judgement.person] += judgement.weight
     return dict(mass)
 
 
-def cap(mass: Iterable[float]) -> float:
-    """The largest c for which min(n_u, c) <= share * sum of min(n_v, c) holds for everybody."""
+def cap(mass: Iterable[float], unknown: float = 0.0) -> float:
+    """The largest c for which min(n_u, c) <= share * (sum of min(n_v, c) + unknown) holds for everybody."""
     held = sorted(amount for amount in mass if amount > 0)
     if len(held) < 2:
         return float("inf")
     share = max(SHARE_OF_ONE, SHARES_OF_FEW / len(held))
-    if held[-1] <= share * sum(held):
+    if held[-1] <= share * (sum(held) + unknown):
         return held[-1]
-    below = 0.0
-    for place, amount in enumerate(held):  # c lies between two amounts: c = share * (below + (people above) * c)
+    below = unknown
+    for place, amount in enumerate(held):  # c lies between two amounts: c = share * (below + people above * c)
         above = len(held) - place
-        if share * above < 1:
-            found = share * below / (1 - share * above)
-            if found <= amount:
-                return found
+        if share * above < 1 and share * below / (1 - share * above) <= amount:
+            return share * below / (1 - share * above)
         below += amount
     return held[-1]
 

@@ -1,0 +1,77 @@
+"""Reading texts once: the same states however they are asked for, in files whose size memory does not feel."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training_fixtures import random_answers, tiny_base
+from training.features import CHUNK, Features, FeatureWriter
+from training.reading import TrunkStates, answer_sequences, groups_of_one_width, length_of, read_texts
+from training.reward_model import pooled_states
+from training.scratch import ScratchFile
+from training.sequences import padded_width
+from training.trunk import SplitModel
+
+
+@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16])
+def split(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SplitModel:
+    return SplitModel(tiny_base(tmp_path_factory.mktemp("tiny"), dtype=request.param), top_layers=2)
+
+
+def test_a_texts_states_do_not_depend_on_its_companions(split: SplitModel) -> None:
+    answers = random_answers(20)
+    together = pooled_states(split, answers)
+    assert torch.equal(together, torch.cat([pooled_states(split, [answer]) for answer in answers]))
+    assert torch.equal(together[::2], pooled_states(split, answers[::2]))
+
+
+def test_cached_and_uncached_trunk_states_are_identical(split: SplitModel) -> None:
+    answers = random_answers(12)
+    cached, uncached = TrunkStates(split), TrunkStates(split)
+    read_texts(split, answers, trunk=cached, keep=set(answers[:7]))
+    sequences = answer_sequences(answers, split.base.pad_id)
+    assert torch.equal(cached.get(answers, sequences), uncached.get(answers, sequences))
+
+
+def test_groups_hold_every_text_once_and_only_one_width() -> None:
+    answers = random_answers(50)
+    groups = groups_of_one_width(answers)
+    assert sorted(index for group in groups for index in group) == list(range(50))
+    for group in groups:
+        assert len({padded_width(length_of(answers[index])) for index in group}) == 1
+
+
+def test_features_in_a_file_are_those_in_memory() -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(CHUNK + 7, 5, generator=generator)
+    writer = FeatureWriter(len(matrix), 5)
+    order = torch.randperm(len(matrix), generator=generator)
+    for part in order.split(100):
+        writer.put(part.tolist(), matrix[part])
+    in_file, in_memory = writer.features(), Features.of(matrix)
+    direction, weights = torch.randn(5).double(), torch.randn(len(matrix)).double()
+    counts = torch.randint(0, 3, (len(matrix),)).double()
+    assert torch.equal(in_file.matrix(), matrix)
+    assert torch.equal(in_file.rows([3, 1]), matrix[[3, 1]])
+    assert torch.equal(in_file.dot(direction), in_memory.dot(direction))
+    assert torch.equal(in_file.weighted_sum(weights), in_memory.weighted_sum(weights))
+    torch.testing.assert_close(in_file.dot(direction), matrix.double() @ direction)
+    torch.testing.assert_close(in_file.weighted_sum(weights), weights @ matrix.double())
+    mean, spread = in_file.moments(counts)
+    repeated = matrix.double().repeat_interleave(counts.long(), 0)
+    torch.testing.assert_close(mean, repeated.mean(0))
+    torch.testing.assert_close(spread, repeated.std(0, correction=0))
+
+
+def test_a_scratch_file_leaves_no_name_and_reads_only_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    file = ScratchFile()
+    file.write(3, b"abc")
+    assert file.read(3, 3) == b"abc"
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="only 3 are there"):
+        file.read(3, 4)
