@@ -4,26 +4,27 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nightschool.errors import NightAlreadyRunning, NightSchoolError
+from nightschool.errors import NightAlreadyRunning
 from nightschool.feedback import FeedbackStore
 from nightschool.records import Night, NightState
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
-from nightschool.settings import Settings, load_settings
+from nightschool.settings import load_settings
 from training.effort import effort_named
 from training.night_lock import night_lock
 from training.receipts import judgements_of
+from training.reward_command import app as reward_app
 from training.shortage import shortage_of
+from training.telling import opened, told
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
+app.add_typer(reward_app, name="reward")
 
 Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db).")]
 Versions = Annotated[Path | None, typer.Option(help="Folder of the versions (default versions/).")]
@@ -47,7 +48,7 @@ def night(
     as_json: AsJson = False,
 ) -> None:
     """Learn from the judgements; make a version; let it answer if the exam says so."""
-    with _told():
+    with told():
         settings = load_settings(db=db, versions=versions, model=model, effort=effort)
         chosen = effort_named(settings.effort)
         # Both before torch is loaded. The chat comes first: idle torch threads must sleep instead of spinning on the
@@ -67,7 +68,7 @@ def night(
 @app.command()
 def status(db: Db = None, as_json: AsJson = False) -> None:
     """The champion, the last night, and whether another one is worth running."""
-    with _told(), _opened(load_settings(db=db)) as database:
+    with told(), opened(load_settings(db=db)) as database:
         registry = VersionRegistry(database)
         judgements = judgements_of(FeedbackStore(database).snapshot())
         shortage = shortage_of(judgements, registry)
@@ -105,7 +106,7 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
 @app.command()
 def versions(db: Db = None, as_json: AsJson = False) -> None:
     """All versions, oldest first; the champion is marked."""
-    with _told(), _opened(load_settings(db=db)) as database:
+    with told(), opened(load_settings(db=db)) as database:
         registry = VersionRegistry(database)
         champion = registry.champion().id
         found = [asdict(version) | {"champion": version.id == champion} for version in registry.list()]
@@ -120,7 +121,7 @@ def versions(db: Db = None, as_json: AsJson = False) -> None:
 @app.command()
 def promote(version: str, db: Db = None) -> None:
     """Let a version answer from the next reply on; `promote initial` goes back to the untouched model."""
-    with _told(), _opened(load_settings(db=db)) as database:
+    with told(), opened(load_settings(db=db)) as database:
         VersionRegistry(database).promote(version, "by hand")
     print(f"{version} answers from the next reply on.")
 
@@ -128,12 +129,12 @@ def promote(version: str, db: Db = None) -> None:
 @app.command(name="import")
 def import_(file: Path, db: Db = None, model: Model = None) -> None:
     """Take preferences in TRL's form: JSON lines with prompt, chosen, rejected, each a list of messages."""
-    with _told():
+    with told():
         settings = load_settings(db=db, model=model)
         from nightschool.model import load_base
         from training.preferences import read_preferences
 
-        with _opened(settings) as database:
+        with opened(settings) as database:
             base = load_base(settings.model, settings.cache)
             preferences = read_preferences(file, base, settings.max_prompt_tokens)
             added = FeedbackStore(database).import_preferences(IMPORTER, preferences)
@@ -153,25 +154,6 @@ def _last_night(database: FeedbackDatabase) -> Night | None:
     except NightAlreadyRunning:
         return last
     return book.last()
-
-
-@contextmanager
-def _opened(settings: Settings) -> Iterator[FeedbackDatabase]:
-    database = FeedbackDatabase(settings.db)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Errors of the error tree as one sentence and exit status 1; anything else keeps its traceback."""
-    try:
-        yield
-    except NightSchoolError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -38,10 +38,8 @@ from training.reward_start import reward_split
 from training.rollout import Drawing, draw
 from training.shortage import shortage_of
 from training.split import Side
-from training.trunk import SplitModel
+from training.trunk import TOP_LAYERS, SplitModel
 from training.verdict import decide
-
-TOP_LAYERS = 8
 
 
 @dataclass(frozen=True)
