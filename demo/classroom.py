@@ -179,10 +179,12 @@ class Classroom:
         return turns[: last + 1], turns[last]
 
     def _open_duel(self, person_id: str, conversation_id: str) -> Duel | None:
-        """The duel that waits for a vote; one whose writing failed or still goes on in another tab does not."""
+        """The duel that waits for a vote; one that failed, is still written in another tab, or is a draw does not."""
         duel = self._store.open_duel(conversation_id, person_id)
         votable = {ReplyStatus.DONE, ReplyStatus.STOPPED}
-        return duel if duel and {duel.left.status, duel.right.status} <= votable else None
+        if duel is None or not {duel.left.status, duel.right.status} <= votable:
+            return None
+        return None if duel.left.text == duel.right.text else duel  # the same words: nothing to choose
 
     def _refuse_open_duel(self, person_id: str, conversation_id: str) -> None:
         if conversation_id and self._open_duel(person_id, conversation_id):

@@ -382,7 +382,12 @@ class FeedbackDatabase:
             database.conn.rollback()
 
     def close(self) -> None:
-        """Close the writer and this thread's reader."""
+        """Bring everything into the database's one file, then close the writer and this thread's reader.
+
+        Readers of other threads may still be open; without this their presence would leave the newest rows in the WAL.
+        """
+        with self._writer_turn, self._file_turn():
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._writer.conn.close()
         reader: sqlite_utils.Database | None = getattr(self._readers, "database", None)
         if reader is not None:

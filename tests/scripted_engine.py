@@ -1,6 +1,7 @@
 """An engine without a model: each version says what the test wrote for it, one word per step."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from nightschool.engine import Piece
@@ -17,7 +18,8 @@ class ScriptedEngine:
 
     def __init__(self, **scripts: str) -> None:
         self.scripts = scripts
-        """What each version says; a version that is not named says "a reply by NAME"."""
+        """What each version says; an unnamed one says "a reply by NAME", asked again "another reply by NAME 2"."""
+        self._asked: Counter[tuple[str, tuple[int, ...]]] = Counter()
         self.damaged: set[str] = set()
         self.breaks_after: dict[str, int] = {}
         """After how many words a version breaks."""
@@ -45,7 +47,10 @@ class ScriptedEngine:
 
     def stream(self, version: Version, prompt_ids: Sequence[int], sampling: Sampling, seed: int) -> Iterator[Piece]:
         self.streams.append((version.id, seed))
-        words = self.scripts.get(version.id, f"a reply by {version.id}").split()[: sampling.max_new_tokens]
+        self._asked[version.id, tuple(prompt_ids)] += 1
+        times = self._asked[version.id, tuple(prompt_ids)]
+        usual = f"a reply by {version.id}" if times == 1 else f"another reply by {version.id} {times}"
+        words = self.scripts.get(version.id, usual).split()[: sampling.max_new_tokens]
         try:
             for count in range(1, len(words) + 1):
                 if count > self.breaks_after.get(version.id, count):

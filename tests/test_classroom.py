@@ -139,7 +139,7 @@ def test_an_engine_that_breaks_is_told_in_one_sentence_and_the_next_question_wor
     assert school.room.scene(ANNA, lesson.conversation_id).turns[-1].status is ReplyStatus.FAILED
     school.engine.breaks_after = {}
     finish(school.room.ask_again(ANNA, lesson.conversation_id))
-    assert school.room.scene(ANNA, lesson.conversation_id).turns[-1].text == "a reply by initial"
+    assert school.room.scene(ANNA, lesson.conversation_id).turns[-1].text == "another reply by initial 2"
 
 
 def test_a_regenerated_reply_is_a_sibling_and_the_earlier_one_stays_stored(school: School) -> None:
@@ -264,6 +264,14 @@ def test_a_duel_with_one_empty_answer_is_not_asked_about(school: School) -> None
     assert scene.turns[-1].text == "a reply by initial"
 
 
+def test_two_answers_of_the_same_words_are_not_asked_about(school: School) -> None:
+    school.engine.scripts[INITIAL] = "Rome."
+    conversation_id = finish(school.room.ask(ANNA, "", "hello", compare=True))
+    scene = school.room.scene(ANNA, conversation_id)
+    assert scene.duel is None
+    assert scene.turns[-1].text == "Rome."
+
+
 def test_a_duel_that_came_out_empty_leaves_the_earlier_answer_shown(school: School) -> None:
     conversation_id = school.talk("hello")
     school.engine.scripts[INITIAL] = ""
@@ -280,7 +288,7 @@ def test_a_stopped_duel_can_be_judged_by_what_was_written(school: School) -> Non
     lesson.drafts.close()
     duel = school.room.scene(ANNA, lesson.conversation_id).duel
     assert duel is not None
-    assert (duel.left.status, duel.right.text) == (ReplyStatus.STOPPED, "a reply")
+    assert (duel.left.status, duel.right.text) == (ReplyStatus.STOPPED, "another reply")
     school.room.vote(ANNA, duel.id, DuelOutcome.BOTH_BAD)
 
 

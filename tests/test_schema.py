@@ -60,6 +60,28 @@ def fingerprints(path: Path) -> dict[str, str]:
     }
 
 
+def test_a_closed_database_is_whole_in_its_one_file_also_while_other_threads_had_read_it(tmp_path: Path) -> None:
+    database = FeedbackDatabase(tmp_path / "feedback.db")
+    done, may_go = threading.Event(), threading.Event()
+
+    def read_and_stay() -> None:
+        database.read().execute("SELECT count(*) FROM people").fetchone()
+        done.set()
+        may_go.wait(10)
+
+    reader = threading.Thread(target=read_and_stay)
+    reader.start()
+    done.wait(10)
+    add_person(database, "anna")
+    database.close()
+    copy = tmp_path / "copy.db"
+    copy.write_bytes((tmp_path / "feedback.db").read_bytes())
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT id FROM people").fetchall() == [("anna",)]
+    may_go.set()
+    reader.join()
+
+
 # ---- how it is opened ------------------------------------------------------------------------------------------------
 
 

@@ -98,9 +98,9 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
     print(f"Champion: {found['champion']}. Judgements: {found['judgements']} ({found['new_judgements']} new).")
     print(shortage.sentence())
     if last is not None:
-        print(
-            f"Last night ({last.effort}, {last.started_at}): {last.state}. {last.verdict or ''} {last.reason}".rstrip()
-        )
+        at = f", {last.stages[-1].name} {last.stages[-1].detail}".rstrip() if _is_at_work(last) else ""
+        words = f"Last night ({last.effort}, {last.started_at}): {last.state}{at}. {last.verdict or ''} {last.reason}"
+        print(words.rstrip())
 
 
 @app.command()
@@ -140,6 +140,10 @@ def import_(file: Path, db: Db = None, model: Model = None) -> None:
             added = FeedbackStore(database).import_preferences(IMPORTER, preferences)
     known = len(preferences) - added
     print(f"{added} preferences imported into {settings.db}" + (f", {known} were there already." if known else "."))
+
+
+def _is_at_work(night: Night) -> bool:
+    return night.state is NightState.RUNNING and bool(night.stages)
 
 
 def _last_night(database: FeedbackDatabase) -> Night | None:

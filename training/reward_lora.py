@@ -72,7 +72,7 @@ def refine(
     began = time.monotonic()
     trial_head = fit_head(features, make_batch(trial, row_of), ridge, smoothing=smoothing_of(trial))
     before = mean_log_loss(predict(features, trial_head, held, row_of))
-    adapter, top = _train(split, trial_head, trial, trunk, epochs=epochs, seconds=seconds / 3, seed=seed)
+    adapter, top = train_lora(split, trial_head, trial, trunk, epochs=epochs, seconds=seconds / 3, seed=seed)
     answers = held.answers()
     rows = {answer: index for index, answer in enumerate(answers)}
     predicted = predict(read_texts(split, answers, top), trial_head, held, rows)
@@ -82,11 +82,11 @@ def refine(
         return None
     say(f"LoRA kept: held-out log-loss {after:.3f} against {before:.3f} of the head alone.")
     left = max(seconds - (time.monotonic() - began), 1.0)
-    adapter, top = _train(split, head, train, trunk, epochs=epochs, seconds=left, seed=seed)
+    adapter, top = train_lora(split, head, train, trunk, epochs=epochs, seconds=left, seed=seed)
     return Refinement(adapter, top, predicted)
 
 
-def _train(
+def train_lora(
     split: SplitModel,
     head: RewardHead,
     judgements: Judgements,

@@ -9,7 +9,7 @@
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from training.features import Features
@@ -24,8 +24,10 @@ PEOPLE_FOLDS = 10
 LEAST_PEOPLE = 3
 LEAST_OF_PERSON = 5
 """Judgements of a person below which their agreement is not looked at."""
-LEAST_AGREEMENT = 0.55
-"""Agreement of the usual person below which the reward model is no measure for people."""
+ROUNDS = 3
+"""Each time without those who misled the round before."""
+SURELY_DIFFERENT = 3.0
+"""Standard deviations by which people's agreements must scatter more than chance would scatter equal ones."""
 PRIOR_WRONG, PRIOR_RIGHT = 2.0, 8.0
 """Beta prior of disagreement: one fifth, worth ten judgements."""
 
@@ -94,7 +96,7 @@ def agreement_weights(
 ) -> dict[str, float]:
     """Weight of each person from 0 to 1, by how far a reward model fitted without them foretells them.
 
-    1 for all where there are fewer than three people, or where the usual person is not foretold better than chance.
+    1 for all where there are fewer than three people, or where they differ no more than by chance.
     """
     people = sorted(masses(judgements))
     if len(people) < LEAST_PEOPLE:
@@ -102,7 +104,7 @@ def agreement_weights(
     counted: dict[str, tuple[int, int]] = {}
     folds = min(PEOPLE_FOLDS, len(people))
     weights = dict.fromkeys(people, 1.0)
-    for _ in range(2):  # the second time without those who misled the first
+    for _ in range(ROUNDS):
         current = judgements.reweighted(lambda j: weights[j.person])  # noqa: B023 (used at once)
         for fold in range(folds):
             left_out = set(people[fold::folds])
@@ -131,8 +133,7 @@ def _right_and_wrong(predicted: Iterable[HeldOut]) -> dict[str, tuple[int, int]]
 
 def _from_counts(people: Iterable[str], counted: Mapping[str, tuple[int, int]]) -> dict[str, float]:
     looked_at = {person: both for person, both in counted.items() if sum(both) >= LEAST_OF_PERSON}
-    shares = sorted(right / (right + wrong) for right, wrong in looked_at.values())
-    if len(shares) < LEAST_PEOPLE or shares[len(shares) // 2] < LEAST_AGREEMENT:
+    if len(looked_at) < LEAST_PEOPLE or _scatter(looked_at.values()) < SURELY_DIFFERENT:
         return dict.fromkeys(people, 1.0)
     trust = {
         person: max(0.0, 1 - 2 * (PRIOR_WRONG + wrong) / (PRIOR_WRONG + PRIOR_RIGHT + right + wrong))
@@ -140,3 +141,14 @@ def _from_counts(people: Iterable[str], counted: Mapping[str, tuple[int, int]]) 
     }
     usual = sorted(trust.values())[len(trust) // 2]
     return {person: min(1.0, trust[person] / usual) if person in trust and usual else 1.0 for person in people}
+
+
+def _scatter(counted: Collection[tuple[int, int]]) -> float:
+    """How far the people's shares scatter beyond chance: a chi-square of equal shares, in its standard deviations."""
+    right, total = sum(right for right, _ in counted), sum(right + wrong for right, wrong in counted)
+    share = right / total
+    if share in {0.0, 1.0}:
+        return 0.0
+    squares = sum((r - share * (r + w)) ** 2 / ((r + w) * share * (1 - share)) for r, w in counted)
+    freedom = len(counted) - 1
+    return float((squares - freedom) / (2 * freedom) ** 0.5)

@@ -39,7 +39,7 @@ CHOOSE = (
     'Which answer is better? <span class="keys"><kbd>1</kbd> left &nbsp; <kbd>2</kbd> right &nbsp; '
     "<kbd>0</kbd> tie &nbsp; <kbd>-</kbd> both bad</span>"
 )
-NOTHING_TO_COMPARE = "One of the two answers came out empty, so there was nothing to compare."
+NOTHING_TO_COMPARE = "Both answers came out the same, or one of them empty: there was nothing to compare."
 
 
 def messages(turns: Sequence[Turn]) -> list[Any]:
