@@ -2,9 +2,9 @@
 
 Simulated people (brevity, sentiment; one judgement in four wrong) judge replies of the initial model to the prompts of
 the bank's training half; the reward model is asked about pairs that differ clearly among replies to the exam half. Five
-seeds of judgements over one pool of replies. Kinds are added one after the other: 200 pairs; + 200 thumbs; + 50 rankings
-of four; + 100 ties. `log_loss` is on held-out labels as noisy as the training ones (the best possible is 0.562), accuracy
-and `clean_log_loss` on labels without noise. --quick: fewer replies, two seeds, no LoRA.
+seeds of judgements over one pool of replies. Kinds are added one after the other: 200 pairs; + 200 thumbs; + 50
+rankings of four; + 100 ties. `log_loss` is on held-out labels as noisy as the training ones (the best possible is
+0.562), accuracy and `clean_log_loss` on labels without noise. --quick: fewer replies, two seeds, no LoRA.
 """
 
 import argparse
@@ -162,8 +162,9 @@ def _figures(name: str, noisy: list[HeldOut], clean: list[HeldOut]) -> dict[str,
 
 
 def _decided_loss(held: HeldOut) -> float:
-    """-log of the chance given to the side that was preferred, knowing that one was: models that expect ties compare."""
-    margin = held.margin if held.judgement.preferred is Preferred.LEFT else -held.margin  # type: ignore[union-attr]
+    """-log of the chance given to the side that was preferred, knowing that one was (models that expect ties, too)."""
+    assert isinstance(held.judgement, PairJudgement)
+    margin = held.margin if held.judgement.preferred is Preferred.LEFT else -held.margin
     return math.log1p(math.exp(-abs(margin))) + max(-margin, 0.0)
 
 

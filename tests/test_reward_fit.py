@@ -61,6 +61,45 @@ def test_the_fit_recovers_a_known_reward_the_tie_rate_and_the_threshold() -> Non
     assert float(head.delta) * float(rewards.std() / fitted.std()) + shift == pytest.approx(0.5, abs=0.3)
 
 
+def test_a_thousand_pairs_and_thumbs_of_eight_people_recover_reward_ties_and_leniency() -> None:
+    """Oracle 16 of the design: correlation above .93, nu = .6 within [.45, .75], leniency above .95."""
+    features, rewards, judgements, row_of = _world(1000, 0)
+    leniency = {f"p{person}": (person - 3.5) / 3 for person in range(8)}
+    generator = torch.Generator().manual_seed(1)
+    thumbs = []
+    for index in range(1000):
+        text = int(torch.randint(TEXTS, (), generator=generator))
+        person = f"p{index % 8}"
+        chance = 1 / (1 + math.exp(-(float(rewards[text]) - 0.5 - leniency[person])))
+        is_up = bool(torch.rand((), generator=generator) < chance)
+        answer = Answer((1,), (text + 3,))
+        source = ("thumb", str(index))
+        thumbs.append(ThumbJudgement(answer, is_up, 0.5, f"t{index}", Side.TRAIN, source, person))
+    both = Judgements(judgements.pairs, tuple(thumbs))
+    head = fit_head(features, make_batch(both, row_of), 0.003, smoothing=0.0)
+    assert float(torch.corrcoef(torch.stack([head.rewards(features), rewards]))[0, 1]) > 0.93
+    assert 0.45 < math.exp(float(head.log_nu)) < 0.75
+    found = torch.tensor([[head.leniency[person], true] for person, true in leniency.items()])
+    assert float(torch.corrcoef(found.T)[0, 1]) > 0.95
+
+
+def test_adding_a_constant_to_all_rewards_moves_the_threshold_by_it_and_leaves_pairs_alone() -> None:
+    features, _, judgements, row_of = _world(50, 50)
+    batch = make_batch(judgements, row_of)
+    rewards = features.double() @ torch.ones(SIZE).double()
+    log_nu, delta = torch.tensor(-0.5).double(), torch.tensor(0.3).double()
+    loss, moved = (joint_loss(rewards + c, batch, log_nu, delta + c, 0.1) for c in (0.0, 2.5))
+    assert float(loss) == pytest.approx(float(moved), abs=1e-12)
+
+
+def test_a_fit_that_starts_from_another_one_ends_at_the_same_place() -> None:
+    features, _, judgements, row_of = _world(300, 100)
+    batch = make_batch(judgements, row_of)
+    cold = fit_head(features, batch, 0.03)
+    warm = fit_head(features, batch, 0.03, start=fit_head(features, batch, 3.0))
+    torch.testing.assert_close(warm.rewards(features), cold.rewards(features), atol=1e-3, rtol=0)
+
+
 def test_thumbs_add_to_what_pairs_alone_can_tell() -> None:
     features, rewards, judgements, row_of = _world(40, 400)
     alone = fit_head(features, make_batch(Judgements(judgements.pairs, ()), row_of), 0.03).rewards(features)
