@@ -94,6 +94,13 @@ class Judgements:
             tuple(replace(thumb, weight=thumb.weight * factor(thumb)) for thumb in self.thumbs),
         )
 
+    def sampled(self, most: int) -> "Judgements":
+        """At most so many, evenly spread over all (pairs first, then thumbs)."""
+        every = self.all
+        step = max(len(every) / most, 1.0)
+        kept = {id(every[int(place * step)]) for place in range(min(most, len(every)))}
+        return self.where(lambda judgement: id(judgement) in kept)
+
     def on(self, *sides: Side) -> "Judgements":
         """Those whose conversation lies on one of these sides."""
         return Judgements(

@@ -31,6 +31,8 @@ DELTA_VARIANCE = 10.0
 LENIENCY_VARIANCE = 0.5
 """Of the priors of where thumbs turn for all, and of how far a person is from that; on the scale of the likelihood."""
 STEPS = 100
+ENOUGH_FOR_RIDGE = 4000
+"""Judgements on which the ridge strength is chosen at most."""
 
 
 @dataclass(frozen=True)
@@ -205,19 +207,38 @@ def mean_log_loss(predicted: Sequence[HeldOut]) -> float:
 def cross_validate(
     features: Tensor | Features, judgements: Judgements, row_of: dict[Answer, int]
 ) -> tuple[float, list[HeldOut]]:
-    """The ridge strength with the lowest held-out log-loss, and its held-out predictions; folds are conversations."""
-    parts = folds_of(judgements)
-    if not parts:
-        return RIDGES[-1], []
+    """The ridge strength with the lowest held-out log-loss, and its held-out predictions; folds are conversations.
+
+    Of very many judgements, the strength is chosen on as many as tell it reliably.
+    """
+    table = features if isinstance(features, Features) else Features.of(features)
+    if len(judgements) <= ENOUGH_FOR_RIDGE:
+        return _best_ridge(table, judgements, row_of)
+    some = judgements.sampled(ENOUGH_FOR_RIDGE)
+    answers = some.answers()
+    sample = Features.of(table.rows([row_of[answer] for answer in answers]))
+    ridge, _ = _best_ridge(sample, some, {answer: row for row, answer in enumerate(answers)})
+    return ridge, _held_out(table, judgements, row_of, (ridge,))[ridge]
+
+
+def _best_ridge(features: Features, judgements: Judgements, row_of: dict[Answer, int]) -> tuple[float, list[HeldOut]]:
+    predicted = _held_out(features, judgements, row_of, RIDGES)
+    best = min(RIDGES, key=lambda ridge: mean_log_loss(predicted[ridge])) if predicted[RIDGES[0]] else RIDGES[-1]
+    return best, predicted[best]
+
+
+def _held_out(
+    features: Features, judgements: Judgements, row_of: dict[Answer, int], ridges: Sequence[float]
+) -> dict[float, list[HeldOut]]:
+    """Each judgement as foretold by heads that were not fitted to its conversation, for each ridge strength."""
     smoothing = smoothing_of(judgements)
-    predicted: dict[float, list[HeldOut]] = {ridge: [] for ridge in RIDGES}
-    for train, held in parts:
+    predicted: dict[float, list[HeldOut]] = {ridge: [] for ridge in ridges}
+    for train, held in folds_of(judgements):
         batch, head = make_batch(train, row_of), None
-        for ridge in reversed(RIDGES):  # the strongest is fitted soonest, and the next one starts from it
+        for ridge in reversed(ridges):  # the strongest is fitted soonest, and the next one starts from it
             head = fit_head(features, batch, ridge, smoothing=smoothing, start=head)
             predicted[ridge] += predict(features, head, held, row_of)
-    best = min(RIDGES, key=lambda ridge: mean_log_loss(predicted[ridge]))
-    return best, predicted[best]
+    return predicted
 
 
 def folds_of(judgements: Judgements) -> list[tuple[Judgements, Judgements]]:

@@ -20,7 +20,7 @@ from training.reward_metrics import RewardMetrics, measure
 from training.reward_model import RewardModel
 from training.split import Side
 from training.trunk import SplitModel
-from training.weights import agreement_weights, capped, settled
+from training.weights import LEAST_PEOPLE, agreement_weights, capped, masses, settled
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,8 @@ def _read(split: SplitModel, judgements: Judgements, progress: Callable[[float, 
 def _trusted(table: _Table, judgements: Judgements, say: Callable[[str], None]) -> tuple[Judgements, tuple[str, ...]]:
     """Judgements weighed by how far each person agrees with the others, and who was found to count nothing."""
     train = judgements.on(Side.TRAIN)
+    if len(masses(train)) < LEAST_PEOPLE:
+        return capped(judgements), ()
     ridge, _ = cross_validate(table.features, train, table.row_of)
     trust = agreement_weights(table.features, train, table.row_of, ridge)
     distrusted = tuple(sorted(person for person, weight in trust.items() if weight == 0.0))
