@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlite_utils
 
-from nightschool.feedback_rows import SELECT_REPLIES, duel_of, reply_of
+from nightschool.feedback_rows import SELECT_REPLIES, duel_of, reply_of, token_ids_of
 from nightschool.ids import utc_now
 from nightschool.records import Correction, FeedbackSnapshot, Ranking, Reply, Thumb, ThumbValue
 
@@ -118,6 +118,6 @@ def _correction(row: Row, reply: Reply) -> Correction:
         conversation_id=row["conversation_id"],
         reply=reply,
         text=row["text"],
-        token_ids=tuple(json.loads(row["token_ids"])),
+        token_ids=token_ids_of(row["token_ids"]),
         created_at=row["created_at"],
     )

@@ -1,5 +1,6 @@
 """Rows of the feedback tables as records, and the inserts that chat and import share. Part of the feedback store."""
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -16,14 +17,23 @@ SELECT_REPLIES = """SELECT r.id, r.version, m.text, r.status, r.prompt_ids, r.to
 """The columns that `reply_of` takes; a WHERE on `r.id` follows."""
 
 
+_NUMBERS = tuple(range(1 << 16))
+
+
+@functools.lru_cache(maxsize=1024)
+def token_ids_of(text: str) -> tuple[int, ...]:
+    """Token ids from their JSON. Numbers are shared, and so are recent equal lists: a night reads millions of ids."""
+    return tuple(_NUMBERS[number] if 0 <= number < len(_NUMBERS) else number for number in json.loads(text))
+
+
 def reply_of(row: Mapping[str, Any]) -> Reply:
     return Reply(
         id=row["id"],
         version=row["version"],
         text=row["text"],
         status=ReplyStatus(row["status"]),
-        prompt_ids=tuple(json.loads(row["prompt_ids"])),
-        token_ids=tuple(json.loads(row["token_ids"])),
+        prompt_ids=token_ids_of(row["prompt_ids"]),
+        token_ids=token_ids_of(row["token_ids"]),
         created_at=row["created_at"],
     )
 
