@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from demo.classroom import Classroom
+from demo.explanations import Explanations
 from demo.identity import Visitors, load_secret
 from demo.nights import Nights
 from demo.web import create_app, secret_path
@@ -70,6 +71,9 @@ def run(settings: Settings, listener: socket.socket) -> None:
         app = create_app(
             classroom=classroom,
             nights=Nights(book, db=database.path, versions=settings.versions, environment=night_environment(settings)),
+            explanations=Explanations(
+                db=database.path, versions=settings.versions, environment=night_environment(settings)
+            ),
             book=book,
             store=store,
             visitors=Visitors(load_secret(secret_path(database.path))),

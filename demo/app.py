@@ -6,6 +6,7 @@ import gradio as gr
 from gradio.components import Navbar
 
 from demo.classroom import Classroom
+from demo.explanations import Explanations
 from demo.identity import Visitors
 from demo.nights import Nights
 from demo.pages.chat import ChatPage
@@ -29,6 +30,7 @@ def build_pages(
     *,
     classroom: Classroom,
     nights: Nights,
+    explanations: Explanations,
     book: NightBook,
     store: FeedbackStore,
     visitors: Visitors,
@@ -39,7 +41,7 @@ def build_pages(
     blocks = gr.Blocks(title="NightSchool", fill_height=True, fill_width=True, analytics_enabled=False)
     with blocks:
         Navbar(main_page_name="Chat")
-        ChatPage(blocks, classroom, visitors, model_line=model_line)
+        ChatPage(blocks, classroom, visitors, explanations, model_line=model_line)
     with blocks.route("School", "/school"):
         Navbar(main_page_name="Chat")
         SchoolPage(blocks, classroom=classroom, nights=nights, book=book, store=store, visitors=visitors, effort=effort)

@@ -161,6 +161,14 @@ class Classroom:
         """Decide a duel; returns once it is on disk, with the versions of both sides."""
         return self._store.decide_duel(duel_id, person_id, outcome)
 
+    def last_reply(self, person_id: str, conversation_id: str) -> str:
+        """The id of the answer shown last. Raises `BadInput` where there is none, or a duel over it is open."""
+        self._refuse_open_duel(person_id, conversation_id)
+        turns = self._turns(person_id, conversation_id)
+        if not turns or turns[-1].role != "assistant":
+            raise BadInput("There is no answer yet; ask something first.")
+        return turns[-1].id
+
     # ---- inside --------------------------------------------------------------------------------------------------
 
     def _turns(self, person_id: str, conversation_id: str) -> list[Turn]:

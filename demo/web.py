@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.app import ASSETS, THEME, build_pages
 from demo.classroom import Classroom
+from demo.explanations import Explanations
 from demo.identity import COOKIE, Visitors
 from demo.nights import Nights
 from nightschool.feedback import FeedbackStore
@@ -48,6 +49,7 @@ def create_app(
     *,
     classroom: Classroom,
     nights: Nights,
+    explanations: Explanations,
     book: NightBook,
     store: FeedbackStore,
     visitors: Visitors,
@@ -66,6 +68,7 @@ def create_app(
     pages = build_pages(
         classroom=classroom,
         nights=nights,
+        explanations=explanations,
         book=book,
         store=store,
         visitors=visitors,

@@ -54,6 +54,7 @@ def served(folder: Path) -> Iterator[Site]:
 def main(folder: Path) -> None:
     """Build the site as `demo.__main__` does, with the scripted engine in place of a model."""
     from demo.classroom import Classroom
+    from demo.explanations import Explanations
     from demo.nights import Nights
     from demo.web import create_app
     from nightschool.feedback import FeedbackStore
@@ -72,6 +73,12 @@ def main(folder: Path) -> None:
             store, VersionRegistry(database), engine, sampling=sampling, duel_share=0, chance=random.Random(0)
         ),
         nights=Nights(book, db=database.path, versions=folder / "versions", environment={}),
+        explanations=Explanations(
+            db=database.path,
+            versions=folder / "versions",
+            environment={},
+            command=[sys.executable, "-m", "tests.stand_in_explanation"],
+        ),
         book=book,
         store=store,
         visitors=Visitors(SECRET),

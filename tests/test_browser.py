@@ -398,3 +398,6 @@ def test_train_now_trains_the_tiny_model_and_the_new_version_answers(page: Page,
         expect(page.locator("#note")).to_contain_text(champion)
         ask(page, "Who answers now?")
         assert demo.rows("SELECT r.version FROM replies r WHERE r.seed IS NOT NULL") == [(champion,)]
+        button(page, "Why this answer?").click()
+        expect(page.locator("#why-card")).to_contain_text("nats from the untouched model", timeout=PATIENCE)
+        expect(page.locator("#why-card")).to_contain_text(f"by the reward model of {champion}")

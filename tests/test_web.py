@@ -41,6 +41,22 @@ def rows(site: Site, sql: str) -> list[Any]:
     return list(site.database.read().execute(sql).fetchall())
 
 
+def test_the_card_of_an_answer_is_for_its_own_person_and_only_once_there_is_one(
+    visitor: Visitor, client: httpx.Client, site: Site
+) -> None:
+    assert "ask something first" in str(visitor.fire("why", "click", ""))
+    assert visitor.fire("box", "submit", "why is that so?", "")["success"]
+    [(conversation_id,)] = rows(site, "SELECT id FROM conversations WHERE title = 'why is that so?'")
+    card = str(visitor.fire("why", "click", conversation_id))
+    assert "v7" in card
+    assert "+1.25" in card
+    assert "+3.50" in card
+    with httpx.Client(base_url=site.url, timeout=20) as other:
+        other.get("/")
+        stranger = Visitor(other)
+        assert not stranger.fire("why", "click", conversation_id)["success"]
+
+
 def test_the_health_check_names_the_champion_and_the_model(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"ok": True, "champion": "initial", "model": "scripted"}
 

@@ -16,7 +16,7 @@ from nightschool.embedded_engine import EmbeddedEngine
 from nightschool.feedback import FeedbackStore
 from nightschool.files import MANIFEST, manifest_fault
 from nightschool.model import BaseModel, load_base
-from nightschool.records import NightState, Sampling, VerdictKind
+from nightschool.records import Message, NightState, ReplyStatus, Sampling, VerdictKind
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
@@ -43,7 +43,7 @@ SHORT = 8
 
 def _command(folder: Path, model: Path, *words: str, tokens: int = 24) -> tuple[list[str], dict[str, str]]:
     command = [sys.executable, "-W", "error", "-m", "training", *words, "--db", str(folder / "feedback.db")]
-    if words[0] == "night":
+    if words[0] in {"night", "explain"}:
         command += ["--versions", str(folder / "versions")]
     settings = {"NIGHTSCHOOL_MODEL": str(model), "NIGHTSCHOOL_MAX_NEW_TOKENS": str(tokens), "OMP_NUM_THREADS": "1"}
     return command, {**os.environ, **settings}
@@ -67,6 +67,17 @@ def _night_here(folder: Path, model: Path, *, practice: bool = False) -> dict[st
         db=folder / "feedback.db", versions=folder / "versions", model=str(model), max_new_tokens=SHORT
     )
     return run_night(NightPlan(settings, EFFORTS["quick"], seed=1, practice=practice), lambda text: None)
+
+
+def _reply(folder: Path, base: BaseModel, version: str) -> str:
+    """A stored reply of a version, always of the same words."""
+    with closing(FeedbackDatabase(folder / "feedback.db")) as database:
+        store = FeedbackStore(database)
+        conversation = store.start_conversation("owner", "What is rain?")
+        question = store.add_message(conversation, None, Message("user", "What is rain?"))
+        reply_id = store.start_reply(conversation, question, version, Sampling(0.7, 24), 0, [1, 5, 6, 2, 1], show=True)
+        store.finish_reply(reply_id, base.tokenizer.decode([50, 60, 70, 2]), [50, 60, 70, 2], ReplyStatus.DONE)
+        return reply_id
 
 
 def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
@@ -114,6 +125,15 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
 
     listed = json.loads(_run(tmp_path, model, "versions", "--json").stdout)
     assert [(version["id"], version["champion"]) for version in listed] == [("initial", False), (version_id, True)]
+
+    ids = [_reply(tmp_path, base, name) for name in ("initial", version_id)]
+    cards = [json.loads(_run(tmp_path, model, "explain", reply_id, "--json").stdout) for reply_id in ids]
+    assert [(card["version"], card["scored_by"]) for card in cards] == [
+        ("initial", version_id),
+        (version_id, version_id),
+    ]
+    assert cards[0]["score"] == cards[1]["score"]  # the same words to the same prompt
+    assert cards[0]["drift"] == 0.0 != cards[1]["drift"]
 
     # Nothing new was judged since: the next night says so and changes nothing; practice runs and never promotes.
     again = _night(tmp_path, model)

@@ -126,6 +126,23 @@ def promote(version: str, db: Db = None) -> None:
     print(f"{version} answers from the next reply on.")
 
 
+@app.command()
+def explain(reply: str, db: Db = None, versions: Versions = None, model: Model = None, as_json: AsJson = False) -> None:
+    """A stored reply's score, the version that wrote it, and how far that version has drifted there."""
+    with told():
+        settings = load_settings(db=db, versions=versions, model=model)
+        os.nice(10)  # as a night: the chat comes first
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        from training.explanation import explain as explain_reply
+
+        with opened(settings) as database:
+            found = explain_reply(settings, VersionRegistry(database), FeedbackStore(database).reply(reply))
+    for name, value in asdict(found).items() if not as_json else ():
+        print(f"{name}: {value}")
+    if as_json:
+        print(json.dumps(asdict(found)))
+
+
 @app.command(name="import")
 def import_(file: Path, db: Db = None, model: Model = None) -> None:
     """Take preferences in TRL's form: JSON lines with prompt, chosen, rejected, each a list of messages."""

@@ -201,6 +201,7 @@ class _Night:
         metrics = fitted.metrics
         self.report |= {f"reward_model_{name}": value for name, value in metrics.as_dict().items()}
         self.report |= {"reward_model_ridge": fitted.ridge, "reward_model_rung": fitted.rung}
+        self.report["reward_start"] = self.plan.settings.reward_start
         self.report |= {"distrusted_people": len(fitted.distrusted)}
         self.report |= {f"examiner_{name}": value for name, value in fitted.examiner_metrics.as_dict().items()}
         accuracy = "no pairs" if metrics.accuracy is None else f"{metrics.accuracy:.0%} of {metrics.pairs} pairs"

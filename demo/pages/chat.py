@@ -9,9 +9,10 @@ from typing import Any
 import gradio as gr
 
 from demo.classroom import EMPTY_SCENE, Classroom, Lesson, Scene
+from demo.explanations import Explanations
 from demo.identity import Visitors
 from demo.pages import chat_view
-from demo.pages.common import Updates, person_of, told_in_words
+from demo.pages.common import Updates, is_owner, person_of, told_in_words
 from demo.pages.conversation_list import conversation_list, entries
 from nightschool.errors import BadInput
 from nightschool.records import DuelOutcome, ReplyStatus, ThumbValue
@@ -40,10 +41,19 @@ Steps = Generator[Updates, None, None]
 class ChatPage:
     """Widgets and handlers of the page at `/`. Holds nothing of any visitor."""
 
-    def __init__(self, blocks: gr.Blocks, classroom: Classroom, visitors: Visitors, *, model_line: str) -> None:
+    def __init__(
+        self,
+        blocks: gr.Blocks,
+        classroom: Classroom,
+        visitors: Visitors,
+        explanations: Explanations,
+        *,
+        model_line: str,
+    ) -> None:
         self._blocks = blocks
         self._classroom = classroom
         self._visitors = visitors
+        self._explanations = explanations
         self._model_line = model_line
         self._build_sidebar()
         with gr.Column(elem_id="chat-page"):
@@ -106,6 +116,8 @@ class ChatPage:
         with gr.Row(elem_id="actions"):
             self.again = gr.Button("Regenerate", elem_id="again", size="sm", min_width=100)
             self.compare = gr.Button("Compare two answers", elem_id="compare", size="sm", min_width=100)
+            self.why = gr.Button("Why this answer?", elem_id="why", size="sm", min_width=100)
+        self.card = gr.HTML(elem_id="why-card")
         self.note = gr.HTML(elem_id="note")
 
     # ---- wiring --------------------------------------------------------------------------------------------------
@@ -113,7 +125,8 @@ class ChatPage:
     def _wire(self) -> None:
         everything: list[Any] = [
             self.conversation_id, self.chat, self.duel_panel, self.duel_id, self.left, self.right, self.duel_line,
-            *self.votes.values(), self.status, self.box, self.again, self.compare, self.note, self.list,
+            *self.votes.values(), self.status, self.box, self.again, self.compare, self.why, self.card, self.note,
+            self.list,
         ]  # fmt: skip
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         writes = {**quiet, "concurrency_id": "writing", "concurrency_limit": WRITERS}
@@ -135,6 +148,7 @@ class ChatPage:
         thumb.failure(self.stored_thumbs, [self.conversation_id], [self.chat], **reads)
         for outcome, button in self.votes.items():
             button.click(self._vote(outcome), [self.duel_id, self.conversation_id], everything, **reads)
+        self.why.click(self.explain, [self.conversation_id], [self.card], **reads)
         self.conversation_id.change(None, [self.conversation_id], None, js=REMEMBER, **quiet)
         self._blocks.load(self.load, [self.conversation_id], everything, js=RECALL, **reads)
 
@@ -230,6 +244,16 @@ class ChatPage:
 
         return vote
 
+    def explain(self, conversation_id: str, request: gr.Request) -> Steps:
+        """The card of the last answer: its score, its version, its drift. For the owner, at the machine itself."""
+        person_id = person_of(self._visitors, request)
+        with told_in_words():
+            if not is_owner(request):
+                raise BadInput("Only the owner, at the machine itself, may see how answers are scored.")
+            reply_id = self._classroom.last_reply(person_id, conversation_id)
+            yield {self.card: chat_view.LOOKING}
+            yield {self.card: chat_view.why(self._explanations.of(reply_id))}
+
     # ---- showing -------------------------------------------------------------------------------------------------
 
     def _write(self, person_id: str, lesson: Lesson, *, clear: bool) -> Steps:
@@ -288,6 +312,8 @@ class ChatPage:
             self.box: self._idle_box(),
             self.again: gr.Button(interactive=has_question),
             self.compare: gr.Button(interactive=duel is None),
+            self.why: gr.Button(interactive=has_question),
+            self.card: "",
             self.note: chat_view.who_answers(self._classroom.champion().id, self._model_line, scene),
             self.list: entries(self._classroom.conversations(person_id), scene.conversation_id),
         }
@@ -298,7 +324,12 @@ class ChatPage:
             if clear
             else gr.Textbox(submit_btn=False, stop_btn="Stop")
         )
-        return {self.box: box, self.again: gr.Button(interactive=False), self.compare: gr.Button(interactive=False)}
+        return {
+            self.box: box,
+            self.again: gr.Button(interactive=False),
+            self.compare: gr.Button(interactive=False),
+            self.why: gr.Button(interactive=False),
+        }
 
     def _idle_box(self, *value: str) -> gr.Textbox:
         return gr.Textbox(*value, submit_btn="Send", stop_btn=False)

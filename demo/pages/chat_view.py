@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 from demo.classroom import Draft, Scene
+from demo.explanations import Explanation
 from nightschool.records import Duel, DuelOutcome, ReplyStatus, ThumbValue, Turn
 
 UPDATES_PER_SECOND = 12
@@ -88,3 +89,24 @@ def reveal(duel: Duel, continues: str | None) -> str:
         f"Saved. Left was <b>{html.escape(str(duel.left.version))}</b>, right was "
         f"<b>{html.escape(str(duel.right.version))}</b>. The {side} answer continues the conversation."
     )
+
+
+LOOKING = "Looking at the last answer: the reward model is loaded for it, which takes some seconds."
+
+
+def why(found: Explanation) -> str:
+    """The card of one answer: who wrote it, what the reward model gives it, how far its version has drifted there."""
+    if found.score is None:
+        score = "no night has made a reward model yet"
+    else:
+        side = "above" if found.score >= 0 else "below"
+        score = (
+            f"<b>{found.score:+.2f}</b> ({abs(found.score):.2f} standard deviations {side} the untouched model's "
+            f"usual answer, by the reward model of {html.escape(str(found.scored_by))})"
+        )
+    if found.drift is None:
+        drift = "unknown"
+    else:
+        drift = f"<b>{found.drift:+.2f}</b> nats from the untouched model over {found.tokens} tokens"
+    rows = {"Version": f"<b>{html.escape(str(found.version))}</b>", "Score": score, "Drift": drift}
+    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items()) + "</dl>"

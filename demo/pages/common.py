@@ -1,6 +1,7 @@
 """What both pages do alike: know the visitor, tell errors in one sentence."""
 
 import html
+import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,15 @@ def person_of(visitors: Visitors, request: gr.Request) -> str:
             print_exception=False,
         )
     return person_id
+
+
+def is_owner(request: gr.Request) -> bool:
+    """Whether the visitor sits at the machine itself: without a password yet, nobody else is taken for the owner."""
+    client = request.client
+    try:
+        return client is not None and ipaddress.ip_address(client.host).is_loopback
+    except ValueError:
+        return False
 
 
 @contextmanager

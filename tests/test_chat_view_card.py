@@ -1,0 +1,18 @@
+"""The card of one answer, in words."""
+
+from demo.explanations import Explanation
+from demo.pages.chat_view import why
+
+
+def test_the_card_says_how_far_above_or_below_the_untouched_model_and_escapes_names() -> None:
+    card = why(Explanation("r", "<v1>", -0.5, "v2", 2.25, 12))
+    assert "&lt;v1&gt;" in card
+    assert "0.50 standard deviations below" in card
+    assert "+2.25</b> nats" in card
+    assert "12 tokens" in card
+
+
+def test_without_a_reward_model_the_card_says_so() -> None:
+    card = why(Explanation("r", None, None, None, None, 3))
+    assert "no night has made a reward model yet" in card
+    assert "unknown" in card

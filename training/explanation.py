@@ -1,0 +1,87 @@
+"""Why a reply is as it is: its score by the reward model, the version that wrote it, and how far that has drifted.
+
+Drift is the log-probability of the reply's tokens under its version less that under the initial model, in nats, at the
+served temperature: what PPO's penalty counts.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nightschool.errors import BadInput
+from nightschool.model import load_base
+from nightschool.records import INITIAL, Reply, Version
+from nightschool.registry import VersionRegistry
+from nightschool.settings import Settings
+from nightschool.version_folder import POLICY
+from training.candidate import REWARD
+from training.judgements import Answer
+from training.policy import Policy, reference_logps
+from training.reading import answer_sequences
+from training.reward_folder import HEAD, load_reward_model
+from training.reward_start import reward_split
+from training.trunk import TOP_LAYERS, SplitModel
+from training.version_report import report_of
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the card shows. None where it cannot be known."""
+
+    reply: str
+    version: str | None
+    """None: imported, written by nobody here."""
+    score: float | None
+    """Standard deviations above the mean of the initial model's replies."""
+    scored_by: str | None
+    """The version with whose reward model it was scored; None: no night has fitted one yet."""
+    drift: float | None
+    """Nats, summed over the reply's tokens."""
+    tokens: int
+
+
+def explain(settings: Settings, registry: VersionRegistry, reply: Reply) -> Explanation:
+    """Explain one stored reply. Raises `BadInput` for one without tokens, `ModelUnavailable`, `DamagedVersion`."""
+    if not reply.token_ids:
+        raise BadInput("This answer has no words yet; wait until it is written.")
+    base = load_base(settings.model, settings.cache)
+    split = SplitModel(base, TOP_LAYERS)
+    answer = Answer(reply.prompt_ids, reply.token_ids)
+    scorer = _newest_with_reward_model(registry, settings.versions)
+    score = None
+    if scorer is not None:
+        folder = settings.versions / scorer.id
+        report = report_of(folder)
+        start = str(report.get("reward_start", "base"))
+        own = reward_split(split, start, settings.cache, int(report["seed"]))
+        score = float(load_reward_model(folder / REWARD, own).scores([answer])[0])
+    return Explanation(
+        reply=reply.id,
+        version=reply.version,
+        score=score,
+        scored_by=scorer.id if scorer else None,
+        drift=_drift(split, settings, reply.version, answer),
+        tokens=len(reply.token_ids),
+    )
+
+
+def _newest_with_reward_model(registry: VersionRegistry, versions: Path) -> Version | None:
+    found = [version for version in registry.list() if (versions / version.id / REWARD / HEAD).is_file()]
+    champion = registry.champion().id
+    return next((version for version in found if version.id == champion), found[-1] if found else None)
+
+
+@torch.no_grad()
+def _drift(split: SplitModel, settings: Settings, version: str | None, answer: Answer) -> float | None:
+    if version is None:
+        return None
+    if version == INITIAL:
+        return 0.0
+    policy = Policy(split, seed=0)
+    policy.load_(settings.versions / version / POLICY)
+    sequences = answer_sequences([answer], split.base.pad_id)
+    trunk = split.trunk(sequences.ids)
+    own = policy.logps(trunk, sequences, settings.temperature)
+    initial = reference_logps(split, split.top(split.reference, trunk), sequences, settings.temperature)
+    return float((own - initial).sum())
