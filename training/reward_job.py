@@ -106,4 +106,5 @@ def scores_of(
         )
         for prompt, text in texts
     ]
-    return [float(score) for score in model.scores(answers)]
+    # The last bits of a sum depend on a text's place among the others; a score does not.
+    return [round(float(score), 6) for score in model.scores(answers)]
