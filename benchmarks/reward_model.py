@@ -117,7 +117,7 @@ class Bench:
     def _with_lora(
         self, head: RewardHead, pairs: Judgements, noisy: Judgements, clean: Judgements, seed: int
     ) -> dict[str, float]:
-        _, top = train_lora(self.split, head, pairs, self.trunk, epochs=1, seconds=600, seed=seed)
+        _, top, _ = train_lora(self.split, head, pairs, self.trunk, epochs=1, seconds=600, seed=seed)
         answers = list(dict.fromkeys([*noisy.answers(), *clean.answers()]))
         features = read_texts(self.split, answers, top)
         rows = {answer: row for row, answer in enumerate(answers)}

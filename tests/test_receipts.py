@@ -76,6 +76,7 @@ def test_a_dislike_and_a_liked_later_reply_are_one_pair_in_place_of_both_thumbs(
     assert (pair.left.token_ids, pair.right.token_ids) == ((7, 2), (6, 2))
     assert (pair.preferred, pair.weight, pair.source) == (Preferred.LEFT, 1.0, ("thumb", "t2"))
     assert not found.thumbs
+    assert found.sources() == [("thumb", "t1"), ("thumb", "t2")]  # both made it
 
 
 def test_a_like_before_a_dislike_or_of_another_person_makes_no_pair() -> None:
@@ -99,11 +100,11 @@ def test_a_correction_is_a_pair_for_the_persons_text_unless_it_hardly_changes_an
 
 
 def test_corrections_are_at_most_a_fifth_of_all_pairs() -> None:
-    duels = tuple(_duel(number, DuelOutcome.LEFT, (_reply(2 * number), _reply(2 * number + 1))) for number in range(4))
+    duels = tuple(_duel(number, DuelOutcome.LEFT, (_reply(2 * number), _reply(2 * number + 1))) for number in range(12))
     corrections = tuple(_correction("Something else altogether.", number) for number in range(50, 60))
     found = _judged(duels=duels, corrections=corrections).pairs
     by_kind = {kind: sum(p.weight for p in found if p.source[0] == kind) for kind in ("duel", "correction")}
-    assert by_kind == {"duel": 4.0, "correction": pytest.approx(1.0)}
+    assert by_kind == {"duel": 12.0, "correction": pytest.approx(3.0)}
 
 
 def test_of_two_votes_on_the_same_texts_the_last_one_counts_whichever_side_they_stood_on() -> None:
@@ -112,6 +113,14 @@ def test_of_two_votes_on_the_same_texts_the_last_one_counts_whichever_side_they_
     second = _duel(2, DuelOutcome.LEFT, (other, one), "2026-01-02")
     [pair] = _judged(duels=(first, second)).pairs
     assert pair.source == ("duel", "d2")
+
+
+def test_a_both_bad_that_was_thought_over_takes_its_thumbs_along() -> None:
+    replies = (_reply(1), _reply(2))
+    first = _duel(1, DuelOutcome.BOTH_BAD, replies, "2026-01-01")
+    found = _judged(duels=(first, _duel(2, DuelOutcome.LEFT, replies, "2026-01-02")))
+    assert [pair.source for pair in found.pairs] == [("duel", "d2")]
+    assert not found.thumbs
 
 
 def test_imported_pairs_belong_to_nobody_and_each_counts() -> None:

@@ -1,12 +1,14 @@
 """How much each judgement counts: by age, copies, share of one person, and agreement with the others."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from training.features import Features
-from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred
+from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.split import Side
 from training.weights import (
     SHARE_OF_ONE,
@@ -117,6 +119,29 @@ def test_where_nobody_can_be_foretold_nobody_is_distrusted() -> None:
     features, judgements, row_of = _crowd(inverted=0)
     noise = Features.of(torch.randn(len(features), 8, generator=torch.Generator().manual_seed(5)))
     assert min(agreement_weights(noise, judgements, row_of, 3.0).values()) > 0.6
+
+
+def test_somebody_who_only_ever_presses_thumbs_down_is_strict_and_not_against_the_others() -> None:
+    features, judgements, row_of = _crowd(inverted=0)
+    answers = list(row_of)[:40]
+    strict = tuple(
+        ThumbJudgement(answer, False, 0.5, f"s{n}", Side.TRAIN, ("thumb", str(n)), "strict")
+        for n, answer in enumerate(answers)
+    )
+    weights = agreement_weights(features, Judgements(judgements.pairs, strict), row_of, 0.1)
+    assert weights["strict"] > 0.5
+
+
+def test_the_cap_holds_on_each_side() -> None:
+    flood = [replace(_pair("flood", number, prompt=number), side=Side.EXAM) for number in range(500)]
+    honest = [_pair(f"p{person}", 1000 + 50 * person + n, prompt=n) for person in range(10) for n in range(20)]
+    honest += [
+        replace(_pair(f"p{person}", 5000 + 50 * person + n, prompt=n), side=Side.EXAM)
+        for person in range(10)
+        for n in range(5)
+    ]
+    exam = masses(settled(Judgements(tuple(honest + flood), ()), NOW).on(Side.EXAM))
+    assert exam["flood"] <= 0.2 * sum(exam.values()) + 1e-9
 
 
 def test_two_people_are_too_few_to_say_who_is_wrong() -> None:

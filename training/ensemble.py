@@ -12,7 +12,7 @@ import torch
 
 from training.features import Features
 from training.judgements import Answer, Judgements
-from training.reward_fit import HeldOut, fit_head, folds_of, make_batch, mean_log_loss, predict
+from training.reward_fit import HeldOut, fit_head, folds_of, make_batch, mean_log_loss, predict, smoothing_of
 from training.reward_model import RewardHead
 
 LEAST_GAIN = 0.002
@@ -24,11 +24,12 @@ def fit_members(
 ) -> tuple[RewardHead, ...]:
     """Heads fitted to draws with replacement of whole conversations."""
     generator = torch.Generator().manual_seed(seed)
-    whole = fit_head(features, make_batch(judgements, row_of), ridge)
+    smoothing = smoothing_of(judgements)
+    whole = fit_head(features, make_batch(judgements, row_of), ridge, smoothing=smoothing)
     heads = []
     for _ in range(count):
         batch = make_batch(_drawn(judgements, generator), row_of)
-        heads.append(fit_head(features, batch, ridge, start=whole))
+        heads.append(fit_head(features, batch, ridge, smoothing=smoothing, start=whole))
     return tuple(heads)
 
 

@@ -19,6 +19,7 @@ from training.candidate import REWARD
 from training.judgements import Answer
 from training.policy import Policy, reference_logps
 from training.reading import answer_sequences
+from training.receipts import answer_of
 from training.reward_folder import HEAD, load_reward_model
 from training.reward_start import reward_split
 from training.trunk import TOP_LAYERS, SplitModel
@@ -47,8 +48,17 @@ def explain(settings: Settings, registry: VersionRegistry, reply: Reply) -> Expl
         raise BadInput("This answer has no words yet; wait until it is written.")
     base = load_base(settings.model, settings.cache)
     split = SplitModel(base, TOP_LAYERS)
-    answer = Answer(reply.prompt_ids, reply.token_ids)
+    answer = answer_of(reply)
     scorer = _newest_with_reward_model(registry, settings.versions)
+    writer = registry.get(reply.version) if reply.version else None
+    for version in (scorer, writer):
+        if version is not None and version.base_fingerprint not in {None, base.fingerprint}:
+            raise BadInput(
+                f"The version {version.id} was made from another model than {base.name}; start with the model it was "
+                "made from to have it explained."
+            )
+    if max(answer.prompt_ids + answer.token_ids) >= base.model.config.vocab_size:
+        raise BadInput(f"This answer was written by another model than {base.name}; it cannot be read by this one.")
     score = None
     if scorer is not None:
         folder = settings.versions / scorer.id

@@ -38,6 +38,8 @@ class PairJudgement:
     person: str = NOBODY
     created_at: str = ""
     """When it was judged; empty: unknown, counted as new."""
+    also: tuple[tuple[str, str], ...] = ()
+    """Further rows it was made from."""
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -125,4 +127,4 @@ class Judgements:
 
     def sources(self) -> list[tuple[str, str]]:
         """The rows they came from, each once, sorted."""
-        return sorted({judgement.source for judgement in self.all})
+        return sorted({judgement.source for judgement in self.all} | {row for pair in self.pairs for row in pair.also})

@@ -31,6 +31,7 @@ LEAST_CHANGE = 0.03
 """Share of letters a correction must change."""
 MOST_CORRECTIONS = 0.2
 """Share of the pairs' weight: a reward model would else learn to tell people from machines."""
+FEW_OTHERS = 10.0
 PROMPT_TOKENS = 512
 """The end of a longer prompt is kept: what came last is what the reply answers."""
 REPLY_TOKENS = 512
@@ -72,7 +73,7 @@ def _place(split: Split, conversation: str) -> tuple[str, Side]:
 def _of_duel(duel: Duel, component: str, side: Side) -> Judgements:
     if not duel.left.token_ids or not duel.right.token_ids:
         return Judgements((), ())
-    left, right = _answer(duel.left), _answer(duel.right)
+    left, right = answer_of(duel.left), answer_of(duel.right)
     imported = duel.left.version is None and duel.right.version is None
     person = NOBODY if imported else duel.person_id
     where = (component, side, ("duel", duel.id), person, duel.decided_at or "")
@@ -91,7 +92,7 @@ def _of_duel(duel: Duel, component: str, side: Side) -> Judgements:
 
 def _of_ranking(ranking: Ranking, component: str, side: Side) -> Judgements:
     where = (component, side, ("ranking", ranking.id), ranking.person_id, ranking.created_at)
-    ranked = [(_answer(reply), rank) for reply, rank in zip(ranking.replies, ranking.ranks, strict=True)]
+    ranked = [(answer_of(reply), rank) for reply, rank in zip(ranking.replies, ranking.ranks, strict=True)]
     ranked = [(answer, rank) for answer, rank in ranked if answer.token_ids]
     weight = 2 / len(ranked) if ranked else 0.0
     pairs = []
@@ -120,13 +121,22 @@ def _of_thumbs(thumbs: Iterable[Thumb], split: Split) -> Judgements:
             if thumb.value is ThumbValue.DOWN:
                 waiting.append(thumb)
             elif disliked is None or disliked.reply.token_ids == thumb.reply.token_ids:
-                alone.append(ThumbJudgement(_answer(thumb.reply), True, THUMB_WEIGHT, *where))
+                alone.append(ThumbJudgement(answer_of(thumb.reply), True, THUMB_WEIGHT, *where))
             else:
                 waiting.pop()
-                pairs.append(PairJudgement(_answer(thumb.reply), _answer(disliked.reply), Preferred.LEFT, 1.0, *where))
+                pairs.append(
+                    PairJudgement(
+                        answer_of(thumb.reply),
+                        answer_of(disliked.reply),
+                        Preferred.LEFT,
+                        1.0,
+                        *where,
+                        also=(("thumb", disliked.id),),
+                    )
+                )
         for thumb in waiting:
             where = (*_place(split, thumb.conversation_id), ("thumb", thumb.id), thumb.person_id, thumb.created_at)
-            alone.append(ThumbJudgement(_answer(thumb.reply), False, THUMB_WEIGHT, *where))
+            alone.append(ThumbJudgement(answer_of(thumb.reply), False, THUMB_WEIGHT, *where))
     return Judgements(tuple(pairs), tuple(alone))
 
 
@@ -135,7 +145,7 @@ def _of_correction(correction: Correction, component: str, side: Side) -> PairJu
         return None
     if Levenshtein.normalized_distance(correction.text, correction.reply.text) < LEAST_CHANGE:
         return None
-    original = _answer(correction.reply)
+    original = answer_of(correction.reply)
     corrected = Answer(original.prompt_ids, correction.token_ids[:REPLY_TOKENS])
     if corrected == original:
         return None
@@ -144,10 +154,10 @@ def _of_correction(correction: Correction, component: str, side: Side) -> PairJu
 
 
 def _bounded(corrections: list[PairJudgement], others: float) -> tuple[PairJudgement, ...]:
-    """Corrections, weighed down to at most a fifth of all pairs; as they are where there is nothing else."""
+    """Corrections, weighed down to at most a fifth of all pairs, as if there were ten others at least."""
     mass = sum(pair.weight for pair in corrections)
-    most = others * MOST_CORRECTIONS / (1 - MOST_CORRECTIONS)
-    if not others or mass <= most:
+    most = max(others, FEW_OTHERS) * MOST_CORRECTIONS / (1 - MOST_CORRECTIONS)
+    if mass <= most:
         return tuple(corrections)
     return Judgements(tuple(corrections), ()).reweighted(lambda pair: most / mass).pairs
 
@@ -158,7 +168,9 @@ def _last_votes(judgements: Judgements) -> Judgements:
     for judgement in judgements.all:
         key = _texts(judgement)
         last[key] = max(last.get(key, ("", ("", ""))), (judgement.created_at, judgement.source))
-    return judgements.where(lambda j: j.person == NOBODY or last[_texts(j)][1] == j.source)
+    kept = judgements.where(lambda j: j.person == NOBODY or last[_texts(j)][1] == j.source)
+    gone = {pair.source for pair in judgements.pairs} - {pair.source for pair in kept.pairs}
+    return kept.where(lambda j: j.source not in gone)  # a both-bad that was thought over takes its thumbs along
 
 
 def _texts(judgement: PairJudgement | ThumbJudgement) -> object:
@@ -167,5 +179,6 @@ def _texts(judgement: PairJudgement | ThumbJudgement) -> object:
     return judgement.person, judgement.source[0], judgement.answer
 
 
-def _answer(reply: Reply) -> Answer:
+def answer_of(reply: Reply) -> Answer:
+    """A reply as the reward model reads it."""
     return Answer(reply.prompt_ids[-PROMPT_TOKENS:], reply.token_ids[:REPLY_TOKENS])

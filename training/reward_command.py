@@ -166,6 +166,8 @@ def in_words(report: dict[str, Any]) -> list[str]:
     ]
     lines += [f"  {kind}: {value:.0%} right" for kind, value in report["accuracy_by_kind"].items()]
     if report["distrusted_people"]:
-        lines.append(f"{report['distrusted_people']} people agree with the others no more than chance would.")
+        lines.append(
+            f"The votes of {report['distrusted_people']} people speak for the opposite of the others': not counted."
+        )
     lines.append("PPO may run on it." if report["fault"] is None else f"PPO must not run on it: {report['fault']}.")
     return lines

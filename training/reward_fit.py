@@ -218,6 +218,7 @@ def cross_validate(
     answers = some.answers()
     sample = Features.of(table.rows([row_of[answer] for answer in answers]))
     ridge, _ = _best_ridge(sample, some, {answer: row for row, answer in enumerate(answers)})
+    ridge *= len(some) / len(judgements)  # the same prior weighs less against the mean of more judgements
     return ridge, _held_out(table, judgements, row_of, (ridge,))[ridge]
 
 

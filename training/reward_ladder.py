@@ -12,7 +12,7 @@ from nightschool.model import BaseModel
 from training.effort import Effort
 from training.ensemble import average, fit_members, held_out_of_ensembles, is_better
 from training.features import Features
-from training.judgements import Answer, Judgements
+from training.judgements import NOBODY, Answer, Judgements
 from training.reading import TrunkStates, read_texts
 from training.reward_fit import HeldOut, cross_validate, fit_head, make_batch, mean_log_loss, predict, smoothing_of
 from training.reward_lora import Refinement, refine
@@ -20,7 +20,7 @@ from training.reward_metrics import RewardMetrics, measure
 from training.reward_model import RewardModel
 from training.split import Side
 from training.trunk import SplitModel
-from training.weights import LEAST_PEOPLE, agreement_weights, capped, masses, settled
+from training.weights import LEAST_PEOPLE, OF_STRANGERS, agreement_weights, capped, masses, settled
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class FittedReward:
     rung: str
     """head, lora or ensemble."""
     distrusted: tuple[str, ...]
-    """People who agree with the others no more than chance would: their judgements count nothing."""
+    """People whose votes speak for the opposite of the others': their judgements count nothing."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def fit_reward(
     judgements = settled(judgements, now)
     table = _read(split, judgements, progress)
     progress(0.6, "fitting")
+    asked = judgements.on(Side.VALIDATION, Side.EXAM)  # everybody's, also of people whose votes are not fitted
     judgements, distrusted = _trusted(table, judgements, say)
     train, validation, exam = (judgements.on(side) for side in (Side.TRAIN, Side.VALIDATION, Side.EXAM))
     features, row_of = table.features, table.row_of
@@ -86,7 +87,7 @@ def fit_reward(
     progress(0.9, "checking")
     if refined is not None:
         model, rung = RewardModel(split, head, refined.adapter, refined.top), "lora"
-        held = refined.held_out + _by_lora(model, refined, exam)
+        held = refined.held_out + _by_lora(model, refined, asked.on(Side.EXAM))
     else:
         if effort.members:
             of_ensembles = held_out_of_ensembles(features, train, row_of, ridge, count=effort.members, seed=seed)
@@ -98,7 +99,7 @@ def fit_reward(
                 members = fit_members(features, train, row_of, ridge, count=effort.members, seed=seed)
                 head, rung, out_of_fold = average(members), "ensemble", of_ensembles
                 model = RewardModel(split, head, members=members)
-        held = [*out_of_fold, *predict(features, head, validation + exam, row_of)]
+        held = [*out_of_fold, *predict(features, head, asked, row_of)]
 
     examiner_ridge, examiner_folds = cross_validate(features, exam, row_of)
     examiner_head = fit_head(features, make_batch(exam, row_of), examiner_ridge, smoothing=smoothing_of(exam))
@@ -135,8 +136,9 @@ def _trusted(table: _Table, judgements: Judgements, say: Callable[[str], None]) 
     trust = agreement_weights(table.features, train, table.row_of, ridge)
     distrusted = tuple(sorted(person for person, weight in trust.items() if weight == 0.0))
     if distrusted:
-        say(f"{len(distrusted)} people agree with the others no more than chance would; their votes count nothing.")
-    weighed = judgements.reweighted(lambda judgement: trust.get(judgement.person, 1.0))
+        say(f"The votes of {len(distrusted)} people speak for the opposite of the others' and count nothing.")
+    trust |= {NOBODY: 1.0}
+    weighed = judgements.reweighted(lambda judgement: trust.get(judgement.person, OF_STRANGERS))
     return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted
 
 

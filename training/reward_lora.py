@@ -5,6 +5,7 @@ predictions. It is tried on four fifths of the training conversations and kept o
 others (the validation side included); then it is trained once more on all of them.
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -69,10 +70,9 @@ def refine(
     if len(held) < LEAST_HELD_OUT or len(trial) < BATCH:
         say(f"LoRA not tried: {len(held)} held-out judgements are too few to tell whether it helps.")
         return None
-    began = time.monotonic()
     trial_head = fit_head(features, make_batch(trial, row_of), ridge, smoothing=smoothing_of(trial))
     before = mean_log_loss(predict(features, trial_head, held, row_of))
-    adapter, top = train_lora(split, trial_head, trial, trunk, epochs=epochs, seconds=seconds / 3, seed=seed)
+    adapter, top, steps = train_lora(split, trial_head, trial, trunk, epochs=epochs, seconds=seconds / 3, seed=seed)
     answers = held.answers()
     rows = {answer: index for index, answer in enumerate(answers)}
     predicted = predict(read_texts(split, answers, top), trial_head, held, rows)
@@ -81,8 +81,8 @@ def refine(
         say(f"LoRA not kept: held-out log-loss {after:.3f} against {before:.3f} of the head alone.")
         return None
     say(f"LoRA kept: held-out log-loss {after:.3f} against {before:.3f} of the head alone.")
-    left = max(seconds - (time.monotonic() - began), 1.0)
-    adapter, top = train_lora(split, head, train, trunk, epochs=epochs, seconds=left, seed=seed)
+    again = round(steps * len(_acts(train)) / len(_acts(trial)))  # as often over each act as in the trial
+    adapter, top, _ = train_lora(split, head, train, trunk, epochs=epochs, steps=again, seed=seed)
     return Refinement(adapter, top, predicted)
 
 
@@ -93,10 +93,11 @@ def train_lora(
     trunk: TrunkStates,
     *,
     epochs: int,
-    seconds: float,
+    seconds: float = math.inf,
+    steps: int | None = None,
     seed: int,
-) -> tuple[Any, Any]:
-    """AdamW on the LoRA alone until the epochs or the seconds are used up: (adapter, its top)."""
+) -> tuple[Any, Any, int]:
+    """AdamW on the LoRA alone until epochs, seconds or steps are used up: (adapter, its top, steps taken)."""
     torch.manual_seed(seed)  # LoRA's A is drawn from the global generator
     adapter, top = split.adapter()
     weights = [weight for weight in adapter.parameters() if weight.requires_grad]
@@ -104,18 +105,22 @@ def train_lora(
     order = torch.Generator().manual_seed(seed)
     acts = _acts(judgements)
     smoothing = smoothing_of(judgements)
-    deadline = time.monotonic() + seconds
+    usual = sum(judgement.weight for judgement in judgements.all) / max(len(acts), 1)
+    deadline, taken = time.monotonic() + seconds, 0
     for _ in range(epochs):
         for indices in torch.randperm(len(acts), generator=order).split(BATCH):
-            if time.monotonic() > deadline:
-                return adapter, top
+            if time.monotonic() > deadline or taken == steps:
+                return adapter, top, taken
             chosen = [judgement for index in indices for judgement in acts[int(index)]]
-            loss = _batch_loss(split, top, head, chosen, trunk, smoothing)
+            # Weights count over all steps, not only inside one: a step of light judgements is a small one.
+            share = sum(judgement.weight for judgement in chosen) / (BATCH * usual)
+            loss = share * _batch_loss(split, top, head, chosen, trunk, smoothing)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
-    return adapter, top
+            taken += 1
+    return adapter, top, taken
 
 
 def _acts(judgements: Judgements) -> list[list[Judgement]]:

@@ -114,11 +114,10 @@ class RewardModel:
     def normalised(self, initial: Sequence[Answer]) -> "RewardModel":
         """The same model with scores told in standard deviations of the initial model's replies."""
         pooled = self.pooled(initial)
-        return replace(
-            self,
-            head=self.head.normalised(pooled),
-            members=tuple(member.normalised(pooled) for member in self.members),
-        )
+        members = tuple(member.normalised(pooled) for member in self.members)
+        model = replace(self, head=self.head.normalised(pooled), members=members)
+        usual_doubt = float(model.doubt(pooled).mean())  # else the mean score would be that much below 0
+        return replace(model, head=replace(model.head, offset=model.head.offset - usual_doubt * model.head.spread))
 
 
 def pooled_states(split: SplitModel, answers: Sequence[Answer], top: Any = None) -> Tensor:

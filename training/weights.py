@@ -2,7 +2,7 @@
 
 - Age: half as much after 30 days, never less than 0.3, because replies of old versions teach less about new ones.
 - Copies: n judgements of one person on the same prompt count as sqrt(n) of them.
-- Cap: no person carries more than a fifth of all (with few people: 1.5 times an equal share), so one busy account
+- Cap: no person carries more than a fifth of a side (with few people: 1.5 times an equal share), so one busy account
   cannot buy the reward model. A person alone is not capped: theirs is the taste to learn.
 - Agreement: a person is compared with a reward model that was not trained on them; those whose votes speak more for
   the opposite taste count nothing and are counted in the report, never turned round: theirs may be a real taste of few.
@@ -17,6 +17,7 @@ from training.features import Features
 from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred
 from training.reward_fit import HeldOut, fit_head, make_batch, predict
 from training.reward_model import RewardHead
+from training.split import Side
 
 HALF_LIFE_DAYS = 30.0
 LEAST_AGE_WEIGHT = 0.3
@@ -30,6 +31,8 @@ ROUNDS = 6
 """Each with less of those who misled the round before; it settles in three or four."""
 HONEST = 0.8
 """Share of people taken to vote by the common taste before anything is known of them."""
+OF_STRANGERS = 2 * HONEST - 1
+"""Trust in somebody of whom too little is known."""
 
 
 def settled(judgements: Judgements, now: str) -> Judgements:
@@ -61,7 +64,11 @@ def _without_copies(judgements: Judgements) -> Judgements:
 
 
 def capped(judgements: Judgements) -> Judgements:
-    """No person's weights sum to more than their allowed share of all."""
+    """On each side, no person's weights sum to more than their allowed share: the examiner cannot be bought either."""
+    return sum((_capped(judgements.on(side)) for side in Side), Judgements((), ()))
+
+
+def _capped(judgements: Judgements) -> Judgements:
     mass = masses(judgements)
     unknown = sum(judgement.weight for judgement in judgements.all if judgement.person == NOBODY)
     most = cap(mass.values(), unknown)
@@ -100,7 +107,8 @@ def agreement_weights(
     """Weight of each person from 0 to 1, by how far a reward model fitted without them foretells them.
 
     The evidence for a person is the sum of the margins they agree with less those they go against: the log of how much
-    likelier their votes are by the common taste than by its opposite. A reward model that knows little has small
+    likelier their pairs are by the common taste than by its opposite. (Thumbs tell a person's leniency as well as their
+    taste, so they are no evidence; a ranking of K counts as K - 1 facts.) A reward model that knows little has small
     margins and lets everybody pass. 1 for all where there are fewer than three people.
     """
     people = sorted(masses(judgements))
@@ -111,7 +119,7 @@ def agreement_weights(
     heads: list[RewardHead | None] = [None] * folds
     for _ in range(ROUNDS):
         current = judgements.reweighted(lambda j: weights.get(j.person, 1.0))  # noqa: B023 (used at once)
-        evidence: defaultdict[str, list[float]] = defaultdict(list)
+        evidence: defaultdict[str, defaultdict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
         for fold in range(folds):
             left_out = set(people[fold::folds])
             rest = current.where(lambda j: j.person not in left_out and j.weight > 0)  # noqa: B023 (used at once)
@@ -119,8 +127,8 @@ def agreement_weights(
             heads[fold] = fit_head(features, make_batch(rest, row_of), ridge, start=heads[fold])
             for entry in predict(features, heads[fold], theirs, row_of):  # type: ignore[arg-type]
                 if (margin := _margin_agreed_with(entry)) is not None:
-                    evidence[entry.judgement.person].append(margin)
-        weights = {person: _trust(evidence[person]) for person in people}
+                    evidence[entry.judgement.person][entry.judgement.source].append(margin)
+        weights = {person: _trust(list(evidence[person].values())) for person in people}
         usual = sorted(weights.values())[len(weights) // 2]
         if usual == 0.0:  # most seem to be against the rest: there is no common taste to compare with
             return dict.fromkeys(people, 1.0)
@@ -129,18 +137,18 @@ def agreement_weights(
 
 
 def _margin_agreed_with(entry: HeldOut) -> float | None:
-    """The margin by which a vote was foretold, negative where the opposite was; None for a tie."""
+    """The margin by which a pair was foretold, negative where the opposite was; None for a tie or a thumb."""
     judgement = entry.judgement
-    if isinstance(judgement, PairJudgement):
-        if judgement.preferred is Preferred.TIE:
-            return None
-        return entry.margin if judgement.preferred is Preferred.LEFT else -entry.margin
-    return entry.margin if judgement.is_up else -entry.margin
+    if not isinstance(judgement, PairJudgement) or judgement.preferred is Preferred.TIE:
+        return None
+    return entry.margin if judgement.preferred is Preferred.LEFT else -entry.margin
 
 
-def _trust(evidence: list[float]) -> float:
-    """2 P - 1, at least 0, where P is the chance that somebody with this evidence votes by the common taste."""
-    if len(evidence) < LEAST_OF_PERSON:
-        return 2 * HONEST - 1
-    odds = math.log(HONEST / (1 - HONEST)) + sum(evidence)
+def _trust(acts: list[list[float]]) -> float:
+    """2 P - 1, at least 0, where P is the chance that somebody with these margins, act by act, votes by the taste."""
+    if len(acts) < LEAST_OF_PERSON:
+        return OF_STRANGERS
+    facts = [(math.sqrt(8 * len(margins) + 1) - 1) / 2 for margins in acts]  # K - 1 of K (K - 1) / 2 pairs
+    evidence = sum(count * sum(margins) / len(margins) for count, margins in zip(facts, acts, strict=True))
+    odds = math.log(HONEST / (1 - HONEST)) + evidence
     return max(0.0, math.tanh(odds / 2))

@@ -5,6 +5,7 @@ import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -29,9 +30,15 @@ def person_of(visitors: Visitors, request: gr.Request) -> str:
 
 def is_owner(request: gr.Request) -> bool:
     """Whether the visitor sits at the machine itself: without a password yet, nobody else is taken for the owner."""
-    client = request.client
+    if request.client is None or {"x-forwarded-for", "forwarded", "x-real-ip"} & {*request.headers}:
+        return False  # passed on by a proxy, for somebody elsewhere
+    name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    return _is_loopback(request.client.host) and (name == "localhost" or _is_loopback(name))
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        return client is not None and ipaddress.ip_address(client.host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
