@@ -1,4 +1,7 @@
-"""`python -m demo`: builds the parts, starts the server, says when the page answers."""
+"""`python -m demo`: builds the parts, starts the server, says when the page answers.
+
+Gradio and torch are imported once the settings and the address are known to be good: a wrong word is told at once.
+"""
 
 import errno
 import http.client
@@ -11,25 +14,26 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import uvicorn
-from fastapi import FastAPI
 
 from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import Visitors, load_secret
 from demo.nights import Nights
-from demo.web import create_app, secret_path
-from nightschool.embedded_engine import EmbeddedEngine
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
-from nightschool.model import load_base
 from nightschool.records import Sampling
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import EMBEDDED, Settings, load_settings
+
+if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
+    from nightschool.embedded_engine import EmbeddedEngine
 
 program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -60,6 +64,8 @@ def serve(
 def run(settings: Settings, listener: socket.socket) -> None:
     """Build everything on an address that is already ours, then serve until a signal."""
     with closing(FeedbackDatabase(settings.db)) as database, closing(open_engine(settings)) as engine:
+        from demo.web import create_app, secret_path
+
         store, registry, book = FeedbackStore(database), VersionRegistry(database), NightBook(database)
         store.close_abandoned_replies()
         sampling = Sampling(settings.temperature, settings.max_new_tokens)
@@ -85,8 +91,11 @@ def run(settings: Settings, listener: socket.socket) -> None:
         serve_app(app, settings.host, listener, words)
 
 
-def open_engine(settings: Settings) -> EmbeddedEngine:
+def open_engine(settings: Settings) -> "EmbeddedEngine":
     """The engine on the base model of the settings. Raises `ModelUnavailable`."""
+    from nightschool.embedded_engine import EmbeddedEngine
+    from nightschool.model import load_base
+
     return EmbeddedEngine(
         load_base(settings.model, settings.cache),
         settings.versions,
@@ -130,8 +139,10 @@ def open_address(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve_app(app: FastAPI, host: str, listener: socket.socket, words: str) -> None:
+def serve_app(app: "FastAPI", host: str, listener: socket.socket, words: str) -> None:
     """Serve on the socket until Ctrl-C or SIGTERM; announce the address once the page answers."""
+    import uvicorn
+
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
     port = int(listener.getsockname()[1])
     if not is_loopback(host):
@@ -140,7 +151,7 @@ def serve_app(app: FastAPI, host: str, listener: socket.socket, words: str) -> N
     server.run(sockets=[listener])
 
 
-def announce(server: uvicorn.Server, host: str, port: int, words: str) -> None:
+def announce(server: "uvicorn.Server", host: str, port: int, words: str) -> None:
     """Say where NightSchool answers, after a real request for the page was answered."""
     while not server.started:
         if server.should_exit:

@@ -41,7 +41,7 @@ SHORT = 8
 """Reply tokens of the nights whose verdict does not matter."""
 
 
-def _command(folder: Path, model: Path, *words: str, tokens: int = 24) -> tuple[list[str], dict[str, str]]:
+def _command(folder: Path, model: Path, *words: str, tokens: int) -> tuple[list[str], dict[str, str]]:
     command = [sys.executable, "-W", "error", "-m", "training", *words, "--db", str(folder / "feedback.db")]
     if words[0] in {"night", "explain"}:
         command += ["--versions", str(folder / "versions")]
@@ -49,13 +49,13 @@ def _command(folder: Path, model: Path, *words: str, tokens: int = 24) -> tuple[
     return command, {**os.environ, **settings}
 
 
-def _run(folder: Path, model: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command, environment = _command(folder, model, *words)
+def _run(folder: Path, model: Path, *words: str, tokens: int = SHORT) -> subprocess.CompletedProcess[str]:
+    command, environment = _command(folder, model, *words, tokens=tokens)
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
-def _night(folder: Path, model: Path, *words: str, effort: str = "quick") -> dict[str, object]:
-    done = _run(folder, model, "night", "--effort", effort, "--seed", "1", "--json", *words)
+def _night(folder: Path, model: Path, *words: str, effort: str = "quick", tokens: int = SHORT) -> dict[str, object]:
+    done = _run(folder, model, "night", "--effort", effort, "--seed", "1", "--json", *words, tokens=tokens)
     assert done.returncode == 0, done.stderr
     report: dict[str, object] = json.loads(done.stdout)
     return report
@@ -88,7 +88,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     assert before["champion"] == "initial"
     assert before["missing_judgements"] == 0
 
-    report = _night(tmp_path, model, effort="normal")
+    report = _night(tmp_path, model, effort="normal", tokens=24)
     assert report["verdict"] == "promoted", report["reason"]
     for name in ("reward_model_accuracy", "kl", "reward_before", "reward_after", "win_rate", "episodes"):
         assert isinstance(report[name], int | float), name
@@ -185,7 +185,7 @@ def test_a_night_killed_in_any_stage_leaves_the_champion_and_the_next_night_able
     tmp_path: Path, model: Path, base: BaseModel
 ) -> None:
     seed_taste(tmp_path / "feedback.db", base, 80)
-    for stage in ("model", "reward model", "ppo", "verdict"):
+    for stage in ("reward model", "ppo", "verdict"):
         _kill_in(stage, tmp_path, model)
         with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
             assert VersionRegistry(database).champion().id == "initial"
