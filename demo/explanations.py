@@ -9,27 +9,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from demo.nights import REPOSITORY
 from nightschool.errors import BadInput, StoreError
+from nightschool.records import Explanation
 
 EXPLAIN_COMMAND = (sys.executable, "-m", "training", "explain")
 PATIENCE = 120.0
 """Seconds a child may take."""
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """As `training.explanation` tells it."""
-
-    reply: str
-    version: str | None
-    score: float | None
-    scored_by: str | None
-    drift: float | None
-    tokens: int
 
 
 class Explanations:

@@ -217,3 +217,19 @@ class Night:
     version_id: str | None
     report: dict[str, Any] | None
     stages: tuple[Stage, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a reply is as it is. None where it cannot be known."""
+
+    reply: str
+    version: str | None
+    """None: imported, written by nobody here."""
+    score: float | None
+    """Standard deviations above the mean of the initial model's replies."""
+    scored_by: str | None
+    """The version with whose reward model it was scored; None: no night has fitted one yet."""
+    drift: float | None
+    """Nats, summed over the reply's tokens."""
+    tokens: int

@@ -1,7 +1,7 @@
 """The card of one answer, in words."""
 
-from demo.explanations import Explanation
 from demo.pages.chat_view import why
+from nightschool.records import Explanation
 
 
 def test_the_card_says_how_far_above_or_below_the_untouched_model_and_escapes_names() -> None:

@@ -4,14 +4,13 @@ Drift is the log-probability of the reply's tokens under its version less that u
 served temperature: what PPO's penalty counts.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from nightschool.errors import BadInput
 from nightschool.model import load_base
-from nightschool.records import INITIAL, Reply, Version
+from nightschool.records import INITIAL, Explanation, Reply, Version
 from nightschool.registry import VersionRegistry
 from nightschool.settings import Settings
 from nightschool.version_folder import POLICY
@@ -24,22 +23,6 @@ from training.reward_folder import HEAD, load_reward_model
 from training.reward_start import reward_split
 from training.trunk import TOP_LAYERS, SplitModel
 from training.version_report import report_of
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What the card shows. None where it cannot be known."""
-
-    reply: str
-    version: str | None
-    """None: imported, written by nobody here."""
-    score: float | None
-    """Standard deviations above the mean of the initial model's replies."""
-    scored_by: str | None
-    """The version with whose reward model it was scored; None: no night has fitted one yet."""
-    drift: float | None
-    """Nats, summed over the reply's tokens."""
-    tokens: int
 
 
 def explain(settings: Settings, registry: VersionRegistry, reply: Reply) -> Explanation:

@@ -6,8 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 from demo.classroom import Draft, Scene
-from demo.explanations import Explanation
-from nightschool.records import Duel, DuelOutcome, ReplyStatus, ThumbValue, Turn
+from nightschool.records import Duel, DuelOutcome, Explanation, ReplyStatus, ThumbValue, Turn
 
 UPDATES_PER_SECOND = 12
 """A browser redraws the whole visible conversation at each update, so tokens are shown on a clock."""
