@@ -253,7 +253,7 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
     )
     # Whether what a person says and judges may be learned from.
     db.execute("ALTER TABLE people ADD COLUMN consent INTEGER NOT NULL DEFAULT 1 CHECK (consent IN (0, 1))")
-    # Where a night put a conversation, so that no later night trains on what an earlier one examined with.
+    # Where a night put a conversation, so that no later exam asks what an earlier night trained on.
     db.execute(
         """CREATE TABLE split_sides (
             conversation_id TEXT PRIMARY KEY REFERENCES conversations(id),

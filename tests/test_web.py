@@ -57,6 +57,19 @@ def test_the_card_of_an_answer_is_for_its_own_person_and_only_once_there_is_one(
         assert not stranger.fire("why", "click", conversation_id)["success"]
 
 
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [("X-Forwarded-For", "192.0.2.7"), ("X-Real-IP", "192.0.2.7"), ("Host", "nightschool.example")],
+)
+def test_a_visitor_behind_a_proxy_is_not_taken_for_the_owner(site: Site, header: str, value: str) -> None:
+    with httpx.Client(base_url=site.url, timeout=20, headers={header: value}) as client:
+        client.get("/")
+        visitor = Visitor(client)
+        assert visitor.fire("box", "submit", f"asked with {header}", "")["success"]
+        [(conversation_id,)] = rows(site, f"SELECT id FROM conversations WHERE title = 'asked with {header}'")
+        assert "Only the owner" in str(visitor.fire("why", "click", conversation_id))
+
+
 def test_the_health_check_names_the_champion_and_the_model(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"ok": True, "champion": "initial", "model": "scripted"}
 
