@@ -10,8 +10,13 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 from training.features import Features
 from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred
@@ -31,6 +36,8 @@ ROUNDS = 6
 """Each with less of those who misled the round before; it settles in three or four."""
 HONEST = 0.8
 """Share of people taken to vote by the common taste before anything is known of them."""
+SCALES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+"""Factors on the margins of a regularised head fitted to a crowd that is not of one mind: both make them too small."""
 OF_STRANGERS = 2 * HONEST - 1
 """Trust in somebody of whom too little is known."""
 
@@ -106,49 +113,82 @@ def agreement_weights(
 ) -> dict[str, float]:
     """Weight of each person from 0 to 1, by how far a reward model fitted without them foretells them.
 
-    The evidence for a person is the sum of the margins they agree with less those they go against: the log of how much
-    likelier their pairs are by the common taste than by its opposite. (Thumbs tell a person's leniency as well as their
-    taste, so they are no evidence; a ranking of K counts as K - 1 facts.) A reward model that knows little has small
-    margins and lets everybody pass. 1 for all where there are fewer than three people.
+    Everybody votes either by the common taste or by its opposite; which of the two is found in rounds. In each, heads
+    are fitted without the person, to the others' pairs as given or turned round, as surely as the others are known to
+    be on either side. The evidence for a person is then the sum of the margins they agree with less those they go
+    against, on the scale that explains everybody best. (Turning pairs round serves to find people only: what is learned
+    from is never turned. Thumbs tell a person's leniency as well as their taste, so they are no evidence; a ranking of K counts
+    as K - 1 facts.) 1 for all where there are fewer than three people.
     """
     people = sorted(masses(judgements))
-    weights = dict.fromkeys(people, 1.0)
+    everybody = dict.fromkeys(people, 1.0)
     if len(people) < LEAST_PEOPLE:
-        return weights
+        return everybody
+    pairs = Judgements(judgements.pairs, ())
     folds = min(PEOPLE_FOLDS, len(people))
     heads: list[RewardHead | None] = [None] * folds
+    leanings = everybody
     for _ in range(ROUNDS):
-        current = judgements.reweighted(lambda j: weights.get(j.person, 1.0))  # noqa: B023 (used at once)
-        evidence: defaultdict[str, defaultdict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+        turned = Judgements(tuple(_turned(pair, leanings.get(pair.person, 1.0)) for pair in pairs.pairs), ())
+        margins: dict[str, Margins] = {}
         for fold in range(folds):
             left_out = set(people[fold::folds])
-            rest = current.where(lambda j: j.person not in left_out and j.weight > 0)  # noqa: B023 (used at once)
-            theirs = judgements.where(lambda j: j.person in left_out)  # noqa: B023 (used at once)
+            rest = turned.where(lambda j: j.person not in left_out and j.weight > 0)  # noqa: B023 (used at once)
+            theirs = pairs.where(lambda j: j.person in left_out)  # noqa: B023 (used at once)
             heads[fold] = fit_head(features, make_batch(rest, row_of), ridge, start=heads[fold])
-            for entry in predict(features, heads[fold], theirs, row_of):  # type: ignore[arg-type]
-                if (margin := _margin_agreed_with(entry)) is not None:
-                    evidence[entry.judgement.person][entry.judgement.source].append(margin)
-        weights = {person: _trust(list(evidence[person].values())) for person in people}
-        usual = sorted(weights.values())[len(weights) // 2]
-        if usual == 0.0:  # most seem to be against the rest: there is no common taste to compare with
-            return dict.fromkeys(people, 1.0)
-        weights = {person: min(1.0, weight / usual) for person, weight in weights.items()}
-    return weights
+            margins |= _margins_of_people(predict(features, heads[fold], theirs, row_of))  # type: ignore[arg-type]
+        scale = max(SCALES, key=lambda scale: sum(_likelihood(found, scale) for found in margins.values()))
+        leanings = {person: _leaning(margins.get(person), scale) for person in people}
+    weights = {person: max(leaning, 0.0) for person, leaning in leanings.items()}
+    usual = sorted(weights.values())[len(weights) // 2]
+    if usual == 0.0:  # most seem to be against the rest: there is no common taste to compare with
+        return everybody
+    return {person: min(1.0, weight / usual) for person, weight in weights.items()}
 
 
-def _margin_agreed_with(entry: HeldOut) -> float | None:
-    """The margin by which a pair was foretold, negative where the opposite was; None for a tie or a thumb."""
-    judgement = entry.judgement
-    if not isinstance(judgement, PairJudgement) or judgement.preferred is Preferred.TIE:
-        return None
-    return entry.margin if judgement.preferred is Preferred.LEFT else -entry.margin
+@dataclass(frozen=True)
+class Margins:
+    """Margins by which a person's pairs were foretold (negative: the opposite was), and how much each counts."""
+
+    values: Tensor
+    facts: Tensor
+    acts: int
 
 
-def _trust(acts: list[list[float]]) -> float:
-    """2 P - 1, at least 0, where P is the chance that somebody with these margins, act by act, votes by the taste."""
-    if len(acts) < LEAST_OF_PERSON:
+def _margins_of_people(held_out: Sequence[HeldOut]) -> dict[str, Margins]:
+    found: defaultdict[str, defaultdict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+    for entry in held_out:
+        judgement = entry.judgement
+        if isinstance(judgement, PairJudgement) and judgement.preferred is not Preferred.TIE:
+            margin = entry.margin if judgement.preferred is Preferred.LEFT else -entry.margin
+            found[judgement.person][judgement.source].append(margin)
+    return {person: _margins(list(acts.values())) for person, acts in found.items()}
+
+
+def _margins(acts: list[list[float]]) -> Margins:
+    facts = [(math.sqrt(8 * len(act) + 1) - 1) / 2 / len(act) for act in acts for _ in act]  # K - 1 of K (K - 1) / 2
+    values = [margin for act in acts for margin in act]
+    return Margins(torch.tensor(values).double(), torch.tensor(facts).double(), len(acts))
+
+
+def _turned(pair: PairJudgement, leaning: float) -> PairJudgement:
+    """The pair as seen by the common taste: the other way round where its person votes by the opposite."""
+    if leaning < 0:
+        pair = replace(pair, left=pair.right, right=pair.left)
+    return replace(pair, weight=pair.weight * abs(leaning))
+
+
+def _likelihood(margins: Margins, scale: float) -> float:
+    """Log-likelihood of a person's pairs, who votes by the common taste with probability `HONEST`."""
+    by_taste, against = (
+        float((margins.facts * functional.logsigmoid(sign * scale * margins.values)).sum()) for sign in (1.0, -1.0)
+    )
+    return float(torch.tensor([math.log(HONEST) + by_taste, math.log(1 - HONEST) + against]).logsumexp(0))
+
+
+def _leaning(margins: Margins | None, scale: float) -> float:
+    """2 P - 1, P being the chance that somebody with these margins votes by the common taste and not its opposite."""
+    if margins is None or margins.acts < LEAST_OF_PERSON:
         return OF_STRANGERS
-    facts = [(math.sqrt(8 * len(margins) + 1) - 1) / 2 for margins in acts]  # K - 1 of K (K - 1) / 2 pairs
-    evidence = sum(count * sum(margins) / len(margins) for count, margins in zip(facts, acts, strict=True))
-    odds = math.log(HONEST / (1 - HONEST)) + evidence
-    return max(0.0, math.tanh(odds / 2))
+    odds = math.log(HONEST / (1 - HONEST)) + scale * float((margins.facts * margins.values).sum())
+    return math.tanh(odds / 2)
