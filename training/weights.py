@@ -116,9 +116,11 @@ def agreement_weights(
     Everybody votes either by the common taste or by its opposite; which of the two is found in rounds. In each, heads
     are fitted without the person, to the others' pairs as given or turned round, as surely as the others are known to
     be on either side. The evidence for a person is then the sum of the margins they agree with less those they go
-    against, on the scale that explains everybody best. (Turning pairs round serves to find people only: what is learned
-    from is never turned. Thumbs tell a person's leniency as well as their taste, so they are no evidence; a ranking of K counts
-    as K - 1 facts.) 1 for all where there are fewer than three people.
+    against, on the scale that explains everybody best.
+
+    Turning pairs round serves to find people only: what is learned from is never turned. Thumbs tell a person's
+    leniency as well as their taste, so they are no evidence; a ranking of K counts as K - 1 facts. 1 for all where
+    there are fewer than three people.
     """
     people = sorted(masses(judgements))
     everybody = dict.fromkeys(people, 1.0)
