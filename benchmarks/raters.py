@@ -1,10 +1,16 @@
-"""Simulated people with a known taste, who judge real replies of the model with 25 % of their judgements wrong."""
+"""Simulated people with a known taste, who judge real replies of the model with a quarter of their judgements wrong.
 
+As people do, they err where two replies hardly differ: P(a over b) = sigmoid((taste(a) - taste(b)) / tau) (Bradley and
+Terry), with tau such that one choice in four between two replies to one prompt goes against the taste. With
+`flips=True` the quarter is drawn from all judgements alike, which is harder to learn from: clear ones are wrong too.
+"""
+
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import median, pstdev
+from statistics import fmean, median, pstdev
 
 import torch
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
@@ -70,13 +76,16 @@ def draw_pool(base: BaseModel, prompts: Sequence[BankPrompt], replies: int, seed
 class Rater:
     """One simulated person: pairs, ties, thumbs and rankings of a pool's replies."""
 
-    def __init__(self, pool: Pool, taste: Callable[[str], float], seed: int, *, noise: float = NOISE) -> None:
+    def __init__(
+        self, pool: Pool, taste: Callable[[str], float], seed: int, *, noise: float = NOISE, flips: bool = False
+    ) -> None:
         gold = [taste(text) for text in pool.texts]
         spread = pstdev(gold) or 1.0
         self.gold = [value / spread for value in gold]
         self._pool, self._noise, self._chance = pool, noise, random.Random(seed)
         self._middle = median(self.gold)
         self._prompts = pool.by_prompt()
+        self._tau = 0.0 if flips or not noise else self._tau_of(noise)
 
     def pairs(self, count: int, *, least_gap: float = 0.0, person: str = "", invert: bool = False) -> Judgements:
         """Decided pairs whose replies differ by more than `least_gap` standard deviations of the taste."""
@@ -86,7 +95,7 @@ class Rater:
             gap = self.gold[left] - self.gold[right]
             if abs(gap) <= least_gap or self._same(left, right):
                 continue
-            wrong = (self._chance.random() < self._noise) != invert
+            wrong = self._errs(gap) != invert
             made.append(self._pair(left, right, Preferred.LEFT if (gap > 0) != wrong else Preferred.RIGHT, 1.0, person))
         return Judgements(tuple(made), ())
 
@@ -106,7 +115,8 @@ class Rater:
         made = []
         for _ in range(count):
             reply = self._chance.randrange(len(self.gold))
-            is_up = (self.gold[reply] > self._middle) != (self._chance.random() < self._noise)
+            above = self.gold[reply] - self._middle
+            is_up = (above > 0) != self._errs(above)
             source = ("thumb", str(self._chance.getrandbits(60)))
             made.append(
                 ThumbJudgement(self._pool.answers[reply], is_up, 0.5, self._component(reply), Side.TRAIN, source)
@@ -114,18 +124,44 @@ class Rater:
         return Judgements((), tuple(made))
 
     def rankings(self, count: int, size: int = 4) -> Judgements:
-        """Orders of several replies to one prompt, with noise that turns one pair in four round."""
+        """Orders of several replies to one prompt, with noise in each reply's worth."""
         made: list[PairJudgement] = []
         for _ in range(count):
             replies = self._chance.choice([group for group in self._prompts.values() if len(group) >= size])
             chosen = self._chance.sample(replies, size)
-            heard = {reply: self.gold[reply] + self._chance.gauss(0, 1) for reply in chosen}
+            heard = {reply: self.gold[reply] + self._mishearing() for reply in chosen}
             source = ("ranking", str(self._chance.getrandbits(60)))
             for left, right in combinations(chosen, 2):
                 if not self._same(left, right):
                     preferred = Preferred.LEFT if heard[left] > heard[right] else Preferred.RIGHT
                     made.append(self._pair(left, right, preferred, 2 / size, "", source))
         return Judgements(tuple(made), ())
+
+    def _errs(self, gap: float) -> bool:
+        """Whether this judgement goes against the taste, by how far the two differ."""
+        if self._tau:
+            return self._chance.random() < _wrong(gap, self._tau)
+        return self._chance.random() < self._noise
+
+    def _mishearing(self) -> float:
+        """Gumbel noise, whose differences are logistic: pairs of a ranking err as single pairs do."""
+        if not self._tau:
+            return self._chance.gauss(0, 4 * self._noise)
+        return -self._tau * math.log(-math.log(self._chance.uniform(1e-12, 1 - 1e-12)))
+
+    def _tau_of(self, noise: float) -> float:
+        """The tau at which that share of choices goes against the taste, by bisection over all pairs of replies."""
+        gaps = [
+            self.gold[left] - self.gold[right]
+            for replies in self._prompts.values()
+            for left, right in combinations(replies, 2)
+            if self.gold[left] != self.gold[right]
+        ]
+        low, high = 1e-3, 1e3
+        for _ in range(40):
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if fmean(_wrong(gap, middle) for gap in gaps) < noise else (low, middle)
+        return high
 
     def _two(self) -> tuple[int, int]:
         replies = self._chance.choice(list(self._prompts.values()))
@@ -152,3 +188,7 @@ class Rater:
         return PairJudgement(
             answers[left], answers[right], preferred, weight, self._component(left), Side.TRAIN, source, person
         )
+
+
+def _wrong(gap: float, tau: float) -> float:
+    return 1 / (1 + math.exp(min(abs(gap) / tau, 700.0)))

@@ -1,10 +1,11 @@
 """What each kind of feedback and each rung teaches: `python -m benchmarks.reward_model [--quick] [--seed N] [--json]`.
 
-Simulated people (brevity, sentiment; one judgement in four wrong) judge replies of the initial model to the prompts of
-the bank's training half; the reward model is asked about pairs that differ clearly among replies to the exam half. Five
-seeds of judgements over one pool of replies. Kinds are added one after the other: 200 pairs; + 200 thumbs; + 50
-rankings of four; + 100 ties. `log_loss` is on held-out labels as noisy as the training ones (the best possible is
-0.562), accuracy and `clean_log_loss` on labels without noise. --quick: fewer replies, two seeds, no LoRA.
+Simulated people (brevity, sentiment; one judgement in four wrong, `raters`) judge replies of the initial model to the
+prompts of the bank's training half; the reward model is asked about pairs that differ clearly among replies to the exam
+half. Five seeds of judgements over one pool of replies. Kinds are added one after the other: 200 pairs; + 200 thumbs; +
+50 rankings of four; + 100 ties. `log_loss` is on held-out choices of the same people, accuracy and `clean_log_loss` on
+choices without errors. `flips`: 200 pairs of which a quarter are wrong however clear they are, asked about such choices
+(nobody could have a log-loss below 0.562 there). --quick: fewer replies, two seeds, no LoRA.
 """
 
 import argparse
@@ -98,10 +99,17 @@ class Bench:
                 found |= self._measured("pairs_ensemble", average(members), noisy, clean)
                 if lora:
                     found |= self._with_lora(head, pairs, noisy, clean, seed)
+        found |= self._of_flips(taste, seed, clean)
         found["longer_rule_accuracy"] = _longer(clean)
         found["shorter_rule_accuracy"] = 1 - found["longer_rule_accuracy"]
         found |= self._attacked(taste, seed, clean)
         return found
+
+    def _of_flips(self, taste: str, seed: int, clean: Judgements) -> dict[str, float]:
+        pairs = Rater(self.train_pool, TASTES[taste], seed, flips=True).pairs(200)
+        noisy = Rater(self.exam_pool, TASTES[taste], seed + 1000, flips=True).pairs(HELD_OUT, least_gap=CLEARLY)
+        ridge, _ = cross_validate(self.features, pairs, self.row_of)
+        return self._measured("flips_head", self._fit(pairs, ridge), noisy, clean)
 
     def _fit(self, judgements: Judgements, ridge: float) -> RewardHead:
         batch = make_batch(judgements, self.row_of)
@@ -188,8 +196,9 @@ def _longer(clean: Judgements) -> float:
 def table(found: dict[str, float]) -> str:
     """The figures as Markdown: one row a model, mean and standard deviation over seeds."""
     lines = ["| taste | judgements | rung | accuracy | log-loss | clean log-loss |", "|---|---|---|---|---|---|"]
+    alone = ("pairs", "flips")
     for taste in TASTES:
-        for kinds in ("pairs", "thumbs", "rankings", "ties"):
+        for kinds in ("pairs", "thumbs", "rankings", "ties", "flips"):
             for rung in ("head", "ensemble", "lora"):
                 name = f"{taste}_{kinds}_{rung}"
                 if f"{name}_accuracy" in found:
@@ -198,7 +207,7 @@ def table(found: dict[str, float]) -> str:
                         for part in ("accuracy", "log_loss", "clean_log_loss")
                     ]
                     lines.append(
-                        f"| {taste} | {'' if kinds == 'pairs' else '+ '}{kinds} | {rung} | {' | '.join(cells)} |"
+                        f"| {taste} | {'' if kinds in alone else '+ '}{kinds} | {rung} | {' | '.join(cells)} |"
                     )
         for rule in ("longer", "shorter"):
             lines.append(f"| {taste} | none | the {rule} wins | {found[f'{taste}_{rule}_rule_accuracy']:.3f} | | |")

@@ -1,9 +1,10 @@
 """Our fit against TRL's RewardTrainer: `python -m benchmarks.reward_speed [--quick] [--pairs N] [--seed N] [--json]`.
 
 The same 1,000 pairs (--quick: 100) of the initial model's own replies, judged by a simulated person who likes replies
-near 20 words (one judgement in four wrong), the same machine, one after the other. Ours is the whole fit of one member:
-reading, cross-validation, head, the LoRA's trial and, where it is kept, its training. TRL's is a LoRA of the same rank
-on all layers with a head on the last token, one epoch, bfloat16. Both are asked about 500 clear pairs of other prompts.
+near 20 words (one judgement in four wrong, however clear it is), the same machine, one after the other. Ours is the
+whole fit of one member: reading, cross-validation, head, the LoRA's trial and, where it is kept, its training. TRL's is
+a LoRA of the same rank on all layers with a head on the last token, one epoch, bfloat16. Both are asked about 500 clear
+pairs of other prompts.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def main() -> None:
     base = load_base(settings.model, settings.cache)
     train_pool = draw_pool(base, list(bank_half("train"))[: 32 if words.quick else 128], 6, words.seed)
     exam_pool = draw_pool(base, list(bank_half("exam"))[: 16 if words.quick else 64], 4, words.seed + 1)
-    pairs = Rater(train_pool, TASTES["brevity"], words.seed).pairs(count)
+    pairs = Rater(train_pool, TASTES["brevity"], words.seed, flips=True).pairs(count)
     clean = Rater(exam_pool, TASTES["brevity"], words.seed, noise=0.0).pairs(HELD_OUT, least_gap=0.5)
     ours = our_fit(base, pairs, clean, exam_pool, words.seed)
     folder = str(embedded_folder(settings.cache)) if settings.model == EMBEDDED else settings.model
