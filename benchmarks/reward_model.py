@@ -144,26 +144,35 @@ class Bench:
         return {
             "crowd_of_19_accuracy": self._accuracy(honest, clean),
             "crowd_of_19_flooded_accuracy": self._accuracy(honest + flood, clean),
-            "crowd_of_19_flooded_unguarded_accuracy": self._accuracy(honest + flood, clean, guarded=False),
+            "crowd_of_19_flooded_unguarded_accuracy": self._accuracy(honest + flood, clean, guards=False),
             "crowd_of_30_accuracy": self._accuracy(many, clean),
             "crowd_of_30_inverted_15_accuracy": self._accuracy(many + inverted, clean),
-            "crowd_of_30_inverted_15_unguarded_accuracy": self._accuracy(many + inverted, clean, guarded=False),
+            "crowd_of_30_inverted_15_unguarded_accuracy": self._accuracy(many + inverted, clean, guards=False),
         }
 
-    def _accuracy(self, judgements: Judgements, clean: Judgements, *, guarded: bool = True) -> float:
-        if guarded:
-            judgements = settled(judgements, NOW)
-            ridge, _ = cross_validate(self.features, judgements, self.row_of)
-            trust = agreement_weights(self.features, judgements, self.row_of, ridge)
-            weighed = judgements.reweighted(lambda judgement: trust.get(judgement.person, 1.0))
-            judgements = capped(weighed.where(lambda judgement: judgement.weight > 0.0))
-        ridge, _ = cross_validate(self.features, judgements, self.row_of)
-        return _share_right(predict(self.features, self._fit(judgements, ridge), clean, self.row_of))
+    def _accuracy(self, judgements: Judgements, clean: Judgements, *, guards: bool = True) -> float:
+        fit = guarded if guards else unguarded
+        return share_right(predict(self.features, fit(self.features, judgements, self.row_of), clean, self.row_of))
+
+
+def guarded(features: Features, judgements: Judgements, row_of: dict[Answer, int]) -> RewardHead:
+    """A head fitted as a night does: weights by copies and person, agreement with the others, the cap again."""
+    judgements = settled(judgements, NOW)
+    ridge, _ = cross_validate(features, judgements, row_of)
+    trust = agreement_weights(features, judgements, row_of, ridge)
+    weighed = judgements.reweighted(lambda judgement: trust.get(judgement.person, 1.0))
+    return unguarded(features, capped(weighed.where(lambda judgement: judgement.weight > 0.0)), row_of)
+
+
+def unguarded(features: Features, judgements: Judgements, row_of: dict[Answer, int]) -> RewardHead:
+    """A head fitted to everything alike."""
+    ridge, _ = cross_validate(features, judgements, row_of)
+    return fit_head(features, make_batch(judgements, row_of), ridge, smoothing=smoothing_of(judgements))
 
 
 def _figures(name: str, noisy: list[HeldOut], clean: list[HeldOut]) -> dict[str, float]:
     return {
-        f"{name}_accuracy": _share_right(clean),
+        f"{name}_accuracy": share_right(clean),
         f"{name}_log_loss": fmean(map(_decided_loss, noisy)),
         f"{name}_clean_log_loss": fmean(map(_decided_loss, clean)),
     }
@@ -176,7 +185,8 @@ def _decided_loss(held: HeldOut) -> float:
     return math.log1p(math.exp(-abs(margin))) + max(-margin, 0.0)
 
 
-def _share_right(held: list[HeldOut]) -> float:
+def share_right(held: list[HeldOut]) -> float:
+    """Accuracy on decided pairs."""
     rights = [
         (entry.margin > 0) == (entry.judgement.preferred is Preferred.LEFT)
         for entry in held
