@@ -11,19 +11,15 @@ from nightschool.model import fingerprint
 from tests.seeding import liking
 from tests.training_fixtures import random_answers, random_reward_model, tiny_base
 from training.critic import Critic
+from training.episodes import Episodes, estimate_advantages
+from training.invariants import TrainingBroken
 from training.judgements import Answer, Judgements, PairJudgement, Preferred
+from training.learner import Learner, PromptQueue
 from training.losses import policy_loss
 from training.policy import Policy
-from training.ppo import (
-    Episodes,
-    PpoSettings,
-    PromptQueue,
-    TrainingBroken,
-    estimate_advantages,
-    pretrain_critic_,
-    run_ppo,
-    update_,
-)
+from training.ppo import run_ppo
+from training.ppo_settings import PpoSettings
+from training.ppo_update import Surroundings, pretrain_critic_, update_
 from training.reading import answer_sequences
 from training.reward_fit import fit_head, make_batch
 from training.reward_model import RewardModel, pooled_states
@@ -45,10 +41,11 @@ def _rollout(policy: Policy) -> Rollout:
 
 def _step(policy: Policy, rollout: Rollout, **changes: float) -> dict[str, float]:
     settings = replace(PpoSettings(1, DRAWING, epochs=1, minibatches=1), **changes)
-    critic = Critic(policy.split.base.model.config.hidden_size, 0)
-    optimisers = [torch.optim.AdamW(weights, lr=1e-2) for weights in (policy.weights(), critic.parameters())]
-    episodes = estimate_advantages(rollout, critic, settings, settings.beta)
-    return update_(policy, critic, *optimisers, episodes, settings, torch.Generator().manual_seed(0))
+    learner = Learner.fresh(policy, [(1,)], settings, 0)
+    for optimiser in (learner.policy_optimiser, learner.critic_optimiser):
+        optimiser.param_groups[0]["lr"] = 1e-2
+    episodes = estimate_advantages(rollout, learner.critic, settings, settings.beta, learner.watch)
+    return update_(learner, episodes, settings, Surroundings())
 
 
 def test_a_fresh_policy_has_no_kl_to_the_initial_model_and_moves_with_the_first_step(policy: Policy) -> None:
@@ -67,15 +64,15 @@ def test_a_policy_whose_log_probabilities_changed_before_its_first_step_stops_th
     rollout = _rollout(policy)
     with torch.no_grad():
         policy.weights()[1].add_(0.5)
-    with pytest.raises(TrainingBroken, match="ratio is not 1"):
+    with pytest.raises(TrainingBroken, match="ratio 1 before the first step"):
         _step(policy, rollout)
 
 
 def test_a_score_that_is_not_finite_stops_the_night(policy: Policy) -> None:
     rollout = _rollout(policy)
     first = replace(rollout.groups[0], scores=rollout.groups[0].scores * float("nan"))
-    with pytest.raises(TrainingBroken, match="gradient"):
-        _step(policy, Rollout((first, *rollout.groups[1:])))
+    with pytest.raises(TrainingBroken, match="not finite"):
+        _step(policy, replace(rollout, groups=(first, *rollout.groups[1:])))
 
 
 def test_one_step_changes_the_lora_and_the_critic_and_nothing_of_the_base(policy: Policy) -> None:
@@ -174,8 +171,8 @@ def test_the_shares_of_the_tokens_add_up_to_the_score_and_the_critic_starts_from
     group = rollout.groups[0]
     critic = Critic(policy.split.base.model.config.hidden_size, 0)
     with torch.no_grad():
-        assert torch.equal(critic(group.features, group.running), group.running)
-    torch.testing.assert_close(group.running[:, 0], torch.full((8,), model.head.constant).float())
+        assert torch.equal(critic(group.features, group.judged.running), group.judged.running)
+    torch.testing.assert_close(group.judged.running[:, 0], torch.full((8,), model.head.constant).float())
 
 
 def test_a_reply_that_did_not_end_pays_the_penalty(policy: Policy) -> None:
@@ -202,16 +199,15 @@ def test_advantages_are_white_over_the_whole_rollout(policy: Policy) -> None:
 def test_pretraining_the_critic_lowers_its_error(policy: Policy) -> None:
     rollout = _rollout(policy)
     settings = PpoSettings(1, DRAWING)
-    critic = Critic(policy.split.base.model.config.hidden_size, 0)
-    optimiser = torch.optim.AdamW(critic.parameters(), lr=1e-3)
+    learner = Learner.fresh(policy, [(1,)], settings, 0)
 
     def error() -> float:
-        episodes = estimate_advantages(rollout, critic, settings, 0.1)
+        episodes = estimate_advantages(rollout, learner.critic, settings, 0.1)
         gaps = [(e.returns - e.old_values)[e.group.sequences.is_response] for e in episodes]
         return float(torch.cat(gaps).square().mean())
 
     before = error()
-    pretrain_critic_(critic, optimiser, rollout, settings, 0.1)
+    pretrain_critic_(learner, rollout, settings)
     assert error() < 0.5 * before
 
 

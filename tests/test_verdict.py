@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from nightschool.records import VerdictKind
-from training.exam import Conduct, ExamResult, bootstrap_low, conduct
+from training.conduct import Conduct, conduct
+from training.exam import ExamResult, bootstrap_low
 from training.judgements import Answer
 from training.verdict import broken_guards, decide
 

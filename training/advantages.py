@@ -12,12 +12,38 @@ from torch import Tensor
 WHITENING_EPSILON = 1e-8
 
 
-def token_rewards(kl: Tensor, scores: Tensor, is_response: Tensor, beta: float) -> Tensor:
-    """-beta * kl at every response token, plus the reply's score at its last one. kl [batch, steps], scores [batch]."""
+def token_rewards(kl: Tensor, scores: Tensor, is_response: Tensor, beta: float, shares: Tensor | None = None) -> Tensor:
+    """-beta * kl at every response token, plus the reply's score. kl, shares [batch, steps], scores [batch].
+
+    Without `shares` the whole score stands at the last token; with them each token gets its own and the last one what
+    is left of the score, so that a row's sum is the same either way.
+    """
     rewards = torch.where(is_response, -beta * kl, 0.0)
     last = is_response.sum(1) - 1
+    if shares is not None:
+        shares = torch.where(is_response, shares, 0.0)
+        rewards = rewards + shares
+        scores = scores - shares.sum(1)
     rewards[torch.arange(len(last)), last] += scores
     return rewards
+
+
+def returns_to_go(rewards: Tensor, is_response: Tensor, gamma: float) -> Tensor:
+    """Discounted sum of the rewards from each token on; zero outside the mask. [batch, steps]."""
+    return gae(rewards, torch.zeros_like(rewards), is_response, gamma, 1.0)[1]
+
+
+def leave_one_out(values: Tensor, prompt_of: Tensor) -> Tensor:
+    """Mean of the other rows that answer the same prompt (Kool et al. 2019). values [batch, ...], prompt_of [batch].
+
+    Raises ValueError for a prompt with one row: it has nothing to be compared with.
+    """
+    _, index, counts = prompt_of.unique(return_inverse=True, return_counts=True)
+    if int(counts.min()) < 2:
+        raise ValueError("Every prompt needs at least two replies to be compared with each other.")
+    totals = torch.zeros(len(counts), *values.shape[1:], dtype=values.dtype).index_add(0, index, values)
+    others = (counts[index] - 1).to(values.dtype).view(-1, *[1] * (values.dim() - 1))
+    return (totals[index] - values) / others
 
 
 def gae(rewards: Tensor, values: Tensor, is_response: Tensor, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
@@ -63,7 +89,7 @@ def explained_variance(values: Tensor, returns: Tensor, is_response: Tensor) -> 
 class AdaptiveKl:
     """Ziegler's controller: beta grows while the KL to the initial model is above its target, and shrinks below it.
 
-    `horizon` is in episodes; at one night's few thousand it must be short (the paper's 10,000 would do nothing).
+    `horizon` is in episodes and must be short for one night's few hundred (the paper's 10,000 would do nothing).
     """
 
     beta: float

@@ -4,33 +4,19 @@ The examiner is a reward model fitted on the exam side's judgements only, so it 
 trained against. A prompt counts as won when the examiner scores the candidate's reply higher, as half when equal.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean
 
 import torch
 from torch import Tensor
 
+from training.conduct import Conduct, conduct
 from training.judgements import Answer
 from training.policy import Policy
 from training.reward_model import RewardModel
 from training.rollout import Drawing, draw, evaluate
 
 BOOTSTRAP_DRAWS = 10_000
-LOOP_GRAM, LOOP_TIMES = 4, 4
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """How a set of replies behaves, whatever they say."""
-
-    length: float
-    """Mean tokens per reply."""
-    finished: float
-    empty: float
-    looping: float
-    """Share of replies in which some 4 tokens in a row occur 4 times or more."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +59,7 @@ def examine(
     split = policy.split
     old = draw(split, champion, prompts, drawing, torch.Generator().manual_seed(seed), check)
     new = draw(split, policy.twin(), prompts, drawing, torch.Generator().manual_seed(seed), check)
-    rollout = evaluate(policy, reward_model, new, drawing, check)
+    rollout = evaluate(policy, reward_model, new, drawing, check=check)
     judged_old, judged_new = examiner.scores(old), examiner.scores(new)
     wins = (judged_new > judged_old).double() + 0.5 * (judged_new == judged_old).double()
     result = ExamResult(
@@ -96,19 +82,3 @@ def bootstrap_low(values: Tensor, seed: int) -> float:
     generator = torch.Generator().manual_seed(seed)
     picks = torch.randint(len(values), (BOOTSTRAP_DRAWS, len(values)), generator=generator)
     return float(values[picks].mean(1).quantile(0.05))
-
-
-def conduct(answers: Sequence[Answer], stop_ids: frozenset[int]) -> Conduct:
-    """Lengths, ends and loops of replies."""
-    bodies = [[token for token in answer.token_ids if token not in stop_ids] for answer in answers]
-    return Conduct(
-        length=fmean(len(answer.token_ids) for answer in answers),
-        finished=fmean(answer.token_ids[-1] in stop_ids for answer in answers),
-        empty=fmean(not body for body in bodies),
-        looping=fmean(_loops(body) for body in bodies),
-    )
-
-
-def _loops(tokens: Sequence[int]) -> bool:
-    grams = Counter(tuple(tokens[start : start + LOOP_GRAM]) for start in range(len(tokens) - LOOP_GRAM + 1))
-    return any(times >= LOOP_TIMES for times in grams.values())

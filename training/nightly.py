@@ -28,7 +28,8 @@ from training.judgements import Answer, Judgements
 from training.night_lock import night_lock
 from training.night_log import NightLog
 from training.policy import Policy
-from training.ppo import PpoSettings, run_ppo
+from training.ppo import run_ppo
+from training.ppo_settings import PpoSettings
 from training.prompts import exam_prompts, practice_prompts
 from training.receipts import judged_conversations, judgements_of, split_of_snapshot
 from training.reward_ladder import FittedReward, fit_reward, refuse_other_models

@@ -30,13 +30,21 @@ class Policy:
         return [weight for name, weight in self.adapter.named_parameters() if "lora_" in name]
 
     def load_(self, policy_folder: Path) -> None:
-        """Take over the weights of an earlier version. Raises `DamagedVersion` when they do not fit."""
+        """Take over the weights of an earlier version; layers it did not train stay as they are in the base.
+
+        Raises `DamagedVersion` when they do not fit.
+        """
         tensors = load_file(policy_folder / "adapter_model.safetensors")
-        if set(tensors) != set(self.tensors()):
+        if beyond := set(tensors) - set(self.tensors()):
             raise DamagedVersion(
-                f"The adapter in {policy_folder} has other layers or parts than this night trains; promote another "
-                "version with `python -m training promote VERSION`."
+                f"The adapter in {policy_folder} has parts that this night does not train ({min(beyond)}); raise "
+                "--lora-layers to what it was made with, or promote another version with `python -m training promote "
+                "VERSION`."
             )
+        self.take_over_(tensors)
+
+    def take_over_(self, tensors: dict[str, Tensor]) -> None:
+        """Set the LoRA's weights, by PEFT's names."""
         set_peft_model_state_dict(self.adapter, tensors)
 
     def save(self, policy_folder: Path) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from training.features import Features
 from training.judgements import Answer
 from training.reading import POOL_TOKENS, read_texts
+from training.sequences import Sequences
 from training.trunk import SplitModel
 
 GROUP = 8
@@ -73,6 +74,24 @@ def zero_head(size: int) -> RewardHead:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """Scores of replies and where in them they come from. float32; scores [batch], shares [batch, steps].
+
+    A score is `constant` (which no token carries) plus the shares of its tokens, less what an ensemble's members
+    disagree about.
+    """
+
+    scores: Tensor
+    shares: Tensor
+    constant: float
+
+    @property
+    def running(self) -> Tensor:
+        """The score as far as the tokens before each one have brought it. [batch, steps]."""
+        return self.shares.cumsum(1) - self.shares + self.constant
+
+
+@dataclass(frozen=True)
 class RewardModel:
     """A head and the top whose states it reads (None: the base's own); with members, the head is their average."""
 
@@ -95,6 +114,22 @@ class RewardModel:
             return base_states
         trunk = trunk_states if shares else self.split.trunk(ids)
         return self.split.top(self.adapter_top or self.split.reference, trunk)
+
+    @torch.no_grad()
+    def judge(
+        self,
+        policy: SplitModel,
+        answers: Sequence[Answer],
+        sequences: Sequences,
+        trunk_states: Tensor,
+        base_states: Tensor,
+    ) -> Judged:
+        """Scores of one padded batch, from states the policy's split has computed already where they are shared."""
+        states = sequences.at_responses(self.states(policy, sequences.ids, trunk_states, base_states))
+        shares = sequences.unpack(self.head.token_shares(states))  # [batch, steps], float64
+        doubt = self.doubt(sequences.unpack(states.float()).sum(1) / POOL_TOKENS)
+        scores = shares.sum(1) + self.head.constant - doubt
+        return Judged(scores.float(), shares.float(), self.head.constant)
 
     def scores(self, answers: Sequence[Answer]) -> Tensor:
         """Normalised scores of texts, what the members disagree about taken off. -> [texts], float64."""

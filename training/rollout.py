@@ -4,8 +4,10 @@ The log-probabilities `old` are not those seen while sampling: they are computed
 same padded layout as in the updates, so that the ratio is exactly 1 before the first step.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,8 +16,8 @@ from nightschool.sampling import sample_batch
 from training.critic import critic_features
 from training.judgements import Answer
 from training.policy import Policy, reference_logps
-from training.reading import POOL_TOKENS, answer_sequences
-from training.reward_model import GROUP, RewardModel
+from training.reading import answer_sequences
+from training.reward_model import GROUP, Judged
 from training.sequences import Sequences, groups_by_length
 from training.trunk import SplitModel
 
@@ -23,44 +25,88 @@ SCORE_LIMIT = 5.0
 """Scores are kept within +-5 standard deviations of the initial model's: beyond lies what the model never saw."""
 
 
+class Scorer(Protocol):
+    """What gives replies their scores: a reward model, or in benchmarks a reward that is known."""
+
+    def judge(
+        self,
+        policy: SplitModel,
+        answers: Sequence[Answer],
+        sequences: Sequences,
+        trunk_states: Tensor,
+        base_states: Tensor,
+    ) -> Judged:
+        """Scores of replies whose states the policy's split has computed already."""
+
+
 @dataclass(frozen=True)
 class RolloutGroup:
     """Replies that share one padded layout, kept through all epochs.
 
-    trunk [batch, width, size]; old, reference, running [batch, steps]; features [batch, steps, size + 2];
-    scores, finished [batch]. `scores` are the reward model's z, within limits, without the penalty.
+    rows [batch]: their places in the rollout; trunk [batch, width, size]; old, reference [batch, steps]; features
+    [batch, steps, size + 2]; scores, watched, finished [batch]. `scores` are within limits and without the penalty,
+    `watched` those of a scorer that only looks on.
     """
 
+    rows: Tensor
     sequences: Sequences
     trunk: Tensor
     old: Tensor
     reference: Tensor
     features: Tensor
-    running: Tensor
+    judged: Judged
     scores: Tensor
+    watched: Tensor | None
     finished: Tensor
     entropy: float
 
 
 @dataclass(frozen=True)
 class Rollout:
+    """Episodes in the order of `answers`; `prompt_of` [episodes] numbers the prompts."""
+
+    answers: tuple[Answer, ...]
+    prompt_of: Tensor
     groups: tuple[RolloutGroup, ...]
+    seconds_draw: float = 0.0
+    seconds_evaluate: float = 0.0
+
+    def episodes(self, select: Callable[[RolloutGroup], Tensor]) -> Tensor:
+        """One tensor over all episodes, padded with zeros along the steps. -> [episodes] or [episodes, steps]."""
+        parts = [select(group) for group in self.groups]
+        shape = [len(self.answers), *(max(part.shape[1] for part in parts) for _ in parts[0].shape[1:])]
+        joined = torch.zeros(shape, dtype=parts[0].dtype)
+        for group, part in zip(self.groups, parts, strict=True):
+            if part.dim() == 1:
+                joined[group.rows] = part
+            else:
+                joined[group.rows, : part.shape[1]] = part
+        return joined
+
+    @property
+    def is_response(self) -> Tensor:
+        """[episodes, steps], steps being the longest reply's."""
+        return self.episodes(lambda group: group.sequences.is_response)
+
+    def kl(self) -> Tensor:
+        """KL to the initial model of each reply in nats: k1 summed over its tokens. -> [episodes]."""
+        return self.episodes(lambda group: (group.old - group.reference).sum(1))
 
     def mean_score(self) -> float:
         """Mean of the reward model's z, without penalties."""
-        return float(torch.cat([group.scores for group in self.groups]).mean())
+        return float(self.episodes(lambda group: group.scores).mean())
 
     def mean_kl(self) -> float:
-        """Mean KL to the initial model in nats per reply: k1 summed over its tokens."""
-        return float(torch.cat([(group.old - group.reference).sum(1) for group in self.groups]).mean())
+        """Mean KL to the initial model in nats per reply."""
+        return float(self.kl().mean())
 
     def mean_length(self) -> float:
         """Response tokens per reply, the end-of-turn token included."""
-        return float(torch.cat([group.sequences.response_lengths for group in self.groups]).float().mean())
+        return float(self.episodes(lambda group: group.sequences.response_lengths).float().mean())
 
     def finished_share(self) -> float:
         """Share of replies that ended by themselves."""
-        return float(torch.cat([group.finished for group in self.groups]).float().mean())
+        return float(self.episodes(lambda group: group.finished).float().mean())
 
     def mean_entropy(self) -> float:
         """Mean entropy per token in nats."""
@@ -103,56 +149,70 @@ def draw(
 
 def roll_out(
     policy: Policy,
-    reward_model: RewardModel,
+    scorer: Scorer,
     prompts: Sequence[Sequence[int]],
     drawing: Drawing,
     generator: torch.Generator,
+    *,
+    replies: int = 1,
+    watcher: Scorer | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Rollout:
-    """Draw one reply to each prompt from the policy and evaluate it."""
-    answers = draw(policy.split, policy.twin(), prompts, drawing, generator, check)
-    return evaluate(policy, reward_model, answers, drawing, check)
+    """Draw `replies` replies to each prompt from the policy and evaluate them."""
+    began = time.monotonic()
+    wanted = [prompt for prompt in prompts for _ in range(replies)]
+    answers = draw(policy.split, policy.twin(), wanted, drawing, generator, check)
+    seconds = time.monotonic() - began
+    return evaluate(policy, scorer, answers, drawing, replies=replies, watcher=watcher, check=check, seconds=seconds)
 
 
 def evaluate(
     policy: Policy,
-    reward_model: RewardModel,
+    scorer: Scorer,
     answers: Sequence[Answer],
     drawing: Drawing,
+    *,
+    replies: int = 1,
+    watcher: Scorer | None = None,
     check: Callable[[], None] = lambda: None,
+    seconds: float = 0.0,
 ) -> Rollout:
-    """Old and reference log-probabilities, scores and critic features of given replies."""
-    lengths = [len(answer.prompt_ids) + len(answer.token_ids) for answer in answers]
+    """Old and reference log-probabilities, scores and critic features of given replies, `replies` to each prompt."""
+    began = time.monotonic()
     groups = []
-    for group in groups_by_length(lengths, GROUP):
+    for rows in groups_by_length([len(answer.prompt_ids) + len(answer.token_ids) for answer in answers], GROUP):
         check()
-        groups.append(_evaluate_group(policy, reward_model, [answers[index] for index in group], drawing))
-    return Rollout(tuple(groups))
+        groups.append(_evaluate_group(policy, scorer, watcher, answers, rows, drawing))
+    prompt_of = torch.arange(len(answers)) // replies
+    return Rollout(tuple(answers), prompt_of, tuple(groups), seconds, time.monotonic() - began)
 
 
 @torch.no_grad()
 def _evaluate_group(
-    policy: Policy, reward_model: RewardModel, answers: Sequence[Answer], drawing: Drawing
+    policy: Policy,
+    scorer: Scorer,
+    watcher: Scorer | None,
+    every: Sequence[Answer],
+    rows: Sequence[int],
+    drawing: Drawing,
 ) -> RolloutGroup:
-    split, head = policy.split, reward_model.head
+    split, answers = policy.split, [every[row] for row in rows]
     sequences = answer_sequences(answers, split.base.pad_id)
     trunk = split.trunk(sequences.ids)
     base_states = split.top(split.reference, trunk)
-    judged = sequences.at_responses(reward_model.states(split, sequences.ids, trunk, base_states))
-    shares = sequences.unpack(head.token_shares(judged))  # [batch, steps]
-    doubt = reward_model.doubt(sequences.unpack(judged.float()).sum(1) / POOL_TOKENS)
-    scores = (shares.sum(1) + head.constant - doubt).clamp(-SCORE_LIMIT, SCORE_LIMIT).float()
-    running = (shares.cumsum(1) - shares + head.constant).float()
+    judged = scorer.judge(split, answers, sequences, trunk, base_states)
     before = sequences.unpack(sequences.at_responses(base_states, shift=-1).float())
     old, entropy = policy.logps_and_entropy(trunk, sequences, drawing.temperature)
     return RolloutGroup(
+        rows=torch.tensor(rows),
         sequences=sequences,
         trunk=trunk,
         old=old,
         reference=reference_logps(split, base_states, sequences, drawing.temperature),
-        features=critic_features(before, running, drawing.max_new_tokens),
-        running=running,
-        scores=scores,
+        features=critic_features(before, judged.running, drawing.max_new_tokens),
+        judged=judged,
+        scores=judged.scores.clamp(-SCORE_LIMIT, SCORE_LIMIT),
+        watched=watcher.judge(split, answers, sequences, trunk, base_states).scores if watcher else None,
         finished=torch.tensor([answer.token_ids[-1] in split.base.stop_ids for answer in answers]),
         entropy=entropy,
     )

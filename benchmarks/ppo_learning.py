@@ -1,0 +1,213 @@
+"""What PPO learns: `python -m benchmarks.ppo_learning [--quick] [--seed N] [--json]` (under an hour; --help for more).
+
+A known reward stands in place of the reward model (brevity: words near 20; sentiment: the compound of vaderSentiment),
+so that what is learned shows PPO and nothing else. It trains on the bank's training half for at most `--minutes`
+minutes and is then asked the 128 prompts of the exam half, which it never saw, beside the initial model with the same
+seed. For each taste 3 seeds (seed, seed + 1, seed + 2); the plot of gold reward against sqrt(KL) goes to `--plot FILE`.
+
+With `--reward fitted` the score comes from a head fitted to `--pairs` pairs that a simulated person chose (a quarter of
+the choices wrong), as in a real night; then `--credit` and `--baseline` can be compared.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from benchmarks.gold import GoldScorer
+from benchmarks.measuring import tell
+from benchmarks.raters import TASTES, WISHED_WORDS, Rater, draw_pool
+from nightschool.chat_format import encode_prompt
+from nightschool.model import BaseModel, decoder_layers, load_base
+from nightschool.prompt_bank import BankPrompt, bank_half
+from nightschool.records import Message
+from nightschool.settings import load_settings
+from training.judgements import Answer
+from training.policy import Policy
+from training.ppo import run_ppo
+from training.ppo_settings import Baseline, Credit, PpoSettings
+from training.reading import read_texts
+from training.reward_fit import cross_validate, fit_head, make_batch, smoothing_of
+from training.reward_model import RewardModel
+from training.rollout import Drawing, Scorer, draw, evaluate
+from training.trunk import TOP_LAYERS, SplitModel
+
+DRAWING = Drawing(0.7, 64)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One night of PPO and what came of it."""
+
+    taste: str
+    seed: int
+    figures: dict[str, Any]
+    curve: list[tuple[float, float]]
+    """(KL in nats, mean gold) of each iteration's rollout, and last of the exam prompts."""
+
+
+def main() -> None:
+    words = _arguments()
+    settings = load_settings()
+    base = load_base(settings.model, settings.cache)
+    layers = len(decoder_layers(base.model)) if words.layers == "all" else int(words.layers)
+    trials = []
+    for taste in words.tastes:
+        for seed in range(words.seed, words.seed + words.seeds):
+            trials.append(run_trial(base, layers, taste, seed, words))
+            print(f"{taste} {seed}: {trials[-1].figures}", file=sys.stderr, flush=True)
+    if words.plot:
+        plot(trials, words.plot)
+    tell(summary(trials), as_json=words.json)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="brevity, one seed, 4 iterations (under 5 minutes)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one flat JSON object")
+    parser.add_argument("--tastes", nargs="+", choices=sorted(TASTES), default=sorted(TASTES))
+    parser.add_argument("--seeds", type=int, default=3, help="how many, counted from --seed")
+    parser.add_argument("--minutes", type=float, default=15.0, help="time box of each PPO run")
+    parser.add_argument("--iterations", type=int, default=12, help="of 64 episodes")
+    parser.add_argument("--layers", default=str(TOP_LAYERS), help="upper layers with a LoRA, or all")
+    parser.add_argument("--learning-rate", type=float, default=PpoSettings(1, DRAWING).learning_rate)
+    parser.add_argument("--epochs", type=int, default=PpoSettings(1, DRAWING).epochs)
+    parser.add_argument("--beta", type=float, default=PpoSettings(1, DRAWING).beta)
+    parser.add_argument("--lam", type=float, default=PpoSettings(1, DRAWING).lam)
+    parser.add_argument("--credit", choices=[c.value for c in Credit], default=PpoSettings(1, DRAWING).credit.value)
+    parser.add_argument(
+        "--baseline", choices=[b.value for b in Baseline], default=PpoSettings(1, DRAWING).baseline.value
+    )
+    parser.add_argument("--replies", type=int, default=PpoSettings(1, DRAWING).replies, help="to each prompt")
+    parser.add_argument("--reward", choices=["known", "fitted"], default="known")
+    parser.add_argument("--pairs", type=int, default=256, help="with --reward fitted")
+    parser.add_argument("--plot", type=Path, help="a .png or .svg file for gold reward against sqrt(KL)")
+    words = parser.parse_args()
+    if words.quick:
+        words.tastes, words.seeds, words.iterations, words.minutes = ["brevity"], 1, 4, 3.0
+    return words
+
+
+def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argparse.Namespace) -> Trial:
+    """Train on the training half, ask the exam half."""
+    split = SplitModel(base, layers)
+    policy = Policy(split, seed)
+    train, exam = (encoded(base, list(bank_half(half))) for half in ("train", "exam"))
+    initial = draw(split, base.model, train, DRAWING, torch.Generator().manual_seed(seed))
+    gold = GoldScorer(base.tokenizer, TASTES[taste], initial)
+    scorer: Scorer = gold if words.reward == "known" else fitted(split, taste, seed, words.pairs, initial)
+    settings = PpoSettings(
+        iterations=words.iterations,
+        drawing=DRAWING,
+        seconds=60 * words.minutes,
+        learning_rate=words.learning_rate,
+        epochs=words.epochs,
+        beta=words.beta,
+        lam=words.lam,
+        credit=words.credit,
+        baseline=words.baseline,
+        replies=words.replies,
+        kl_night=words.kl_night,
+    )
+    began = time.monotonic()
+
+    def record(iteration: int, row: dict[str, float]) -> None:
+        names = ("reward", "kl", "length", "finished", "entropy", "explained_variance", "seconds")
+        told = ", ".join(f"{name} {row[name]:.2f}" for name in names if name in row)
+        print(f"{taste} {seed}, iteration {iteration}: {told}", file=sys.stderr, flush=True)
+
+    history = run_ppo(policy, scorer, train, settings, seed, record)
+    seconds = time.monotonic() - began
+    figures, point = ask(base, policy, gold, exam, seed)
+    figures |= {"seconds_ppo": seconds, "episodes": len(history) * settings.episodes}
+    figures |= {"episodes_per_minute": 60 * figures["episodes"] / seconds}
+    curve = [(row["kl"], gold.in_own_unit(row["reward"])) for row in history] if words.reward == "known" else []
+    return Trial(taste, seed, figures, [*curve, point])
+
+
+def fitted(split: SplitModel, taste: str, seed: int, count: int, initial: Sequence[Answer]) -> RewardModel:
+    """The reward model's first rung, from pairs that a simulated person chose among the initial model's replies."""
+    pool = draw_pool(split.base, list(bank_half("train")), 4, seed)
+    pairs = Rater(pool, TASTES[taste], seed).pairs(count)
+    answers = pairs.answers()
+    rows = {answer: row for row, answer in enumerate(answers)}
+    features = read_texts(split, answers)
+    ridge, _ = cross_validate(features, pairs, rows)
+    head = fit_head(features, make_batch(pairs, rows), ridge, smoothing=smoothing_of(pairs))
+    return RewardModel(split, head).normalised(initial)
+
+
+def ask(
+    base: BaseModel, policy: Policy, gold: GoldScorer, prompts: Sequence[Sequence[int]], seed: int
+) -> tuple[dict[str, Any], tuple[float, float]]:
+    """Figures of the policy beside the initial model on prompts neither was trained on."""
+    old = draw(policy.split, base.model, prompts, DRAWING, torch.Generator().manual_seed(seed + 1000))
+    new = draw(policy.split, policy.twin(), prompts, DRAWING, torch.Generator().manual_seed(seed + 1000))
+    before, after = [gold.gold(answer) for answer in old], [gold.gold(answer) for answer in new]
+    rollout = evaluate(policy, gold, new, DRAWING)
+    wins = [(late > early) + 0.5 * (late == early) for early, late in zip(before, after, strict=True)]
+    figures = {
+        "gold_before": fmean(before),
+        "gold_after": fmean(after),
+        "win_rate": fmean(wins),
+        "finished_before": fmean(answer.token_ids[-1] in base.stop_ids for answer in old),
+        "finished_after": fmean(answer.token_ids[-1] in base.stop_ids for answer in new),
+        "tokens_before": fmean(len(answer.token_ids) for answer in old),
+        "tokens_after": rollout.mean_length(),
+        "kl": rollout.mean_kl(),
+        "sample": base.tokenizer.decode(new[3].token_ids, skip_special_tokens=True),
+    }
+    return figures, (rollout.mean_kl(), fmean(after))
+
+
+def encoded(base: BaseModel, prompts: Sequence[BankPrompt]) -> list[tuple[int, ...]]:
+    """Prompts as the chat would send them."""
+    return [tuple(encode_prompt(base.tokenizer, [Message("user", prompt.text)])) for prompt in prompts]
+
+
+def summary(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Every trial's figures under `<taste>_<seed>_<name>`, and the means over the seeds."""
+    flat: dict[str, Any] = {}
+    for taste in dict.fromkeys(trial.taste for trial in trials):
+        own = [trial for trial in trials if trial.taste == taste]
+        for trial in own:
+            flat |= {f"{taste}_{trial.seed}_{name}": value for name, value in trial.figures.items()}
+        names = [name for name, value in own[0].figures.items() if not isinstance(value, str)]
+        flat |= {f"{taste}_{name}": fmean(trial.figures[name] for trial in own) for name in names}
+        if taste == "brevity":
+            flat["brevity_distance_ratio"] = flat["brevity_gold_after"] / flat["brevity_gold_before"]
+        else:
+            flat["sentiment_gain"] = flat["sentiment_gold_after"] - flat["sentiment_gold_before"]
+    return flat
+
+
+def plot(trials: Sequence[Trial], path: Path) -> None:
+    """Gold reward against sqrt(KL): a line of rollouts per seed, a dot for the exam prompts."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    labels = {"brevity": f"-|words - {WISHED_WORDS}|", "sentiment": "compound"}
+    tastes = list(dict.fromkeys(trial.taste for trial in trials))
+    figure, axes = pyplot.subplots(1, len(tastes), figsize=(5 * len(tastes), 3.6), squeeze=False, layout="constrained")
+    for axis, taste in zip(axes[0], tastes, strict=True):
+        for trial in (trial for trial in trials if trial.taste == taste):
+            roots = [max(kl, 0.0) ** 0.5 for kl, _ in trial.curve]
+            golds = [gold for _, gold in trial.curve]
+            line = axis.plot(roots[:-1], golds[:-1], marker=".", label=f"seed {trial.seed}")[0]
+            axis.plot(roots[-1:], golds[-1:], marker="o", linestyle="", color=line.get_color())
+        axis.set(title=taste, xlabel="sqrt(KL to the initial model), nats", ylabel=labels[taste])
+        axis.legend()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

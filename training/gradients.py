@@ -1,0 +1,25 @@
+"""The seam through which the update takes its gradients: one process here.
+
+An engine that spreads the work (Accelerate) gives the same three methods: gradients averaged, counts summed over its
+processes. Nothing else in the update knows how many there are.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class OneProcess:
+    """Everything happens here."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss that is already divided by the minibatch's count."""
+        loss.backward()
+
+    def total(self, count: int) -> int:
+        """A count over all processes."""
+        return count
+
+    def clip_(self, weights: Sequence[nn.Parameter], limit: float) -> float:
+        """Scale the gradients down to a norm of at most `limit`; the norm before."""
+        return float(nn.utils.clip_grad_norm_(weights, limit))

@@ -1,0 +1,73 @@
+"""Hyper-parameters of PPO, checked once."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from training.rollout import Drawing
+
+
+class Credit(StrEnum):
+    """Where in a reply the reward model's score is paid out."""
+
+    END = "end"  # all of it at the last token
+    DENSE = "dense"  # each token its own share of the pooled head's sum
+
+
+class Baseline(StrEnum):
+    """What the returns are compared with."""
+
+    CRITIC = "critic"
+    GROUP = "group"  # the other replies to the same prompt
+
+
+@dataclass(frozen=True)
+class PpoSettings:
+    """From Schulman et al. 2017, Ziegler et al. 2019 and Ouyang et al. 2022, or from experiments (docs/log.md)."""
+
+    iterations: int
+    drawing: Drawing
+    seconds: float = math.inf
+    """Time box: no iteration begins that would probably end after it."""
+    episodes: int = 64
+    replies: int = 1
+    """Replies drawn to each prompt of an iteration; the group baseline needs at least 2."""
+    epochs: int = 4
+    minibatches: int = 4
+    learning_rate: float = 5e-4
+    clip: float = 0.2
+    credit: Credit = Credit.END
+    baseline: Baseline = Baseline.CRITIC
+    beta: float = 0.1
+    kl_target: float = 6.0
+    """Nats per reply to the initial model."""
+    kl_night: float = 5.0
+    """No iteration begins once the replies have drifted this many nats further in one night: beta reacts too slowly."""
+    kl_total: float = 10.0
+    """No iteration begins once they are this far from the initial model, in however many nights."""
+    gamma: float = 1.0
+    lam: float = 1.0
+    missing_end_penalty: float = 1.0
+    critic_pretraining: int = 100
+    k3_limit: float = 0.1
+    """Epochs of an iteration end when the policy has moved this far from the one that drew the replies."""
+    ptx: float = 0.1
+    """Weight of the loss on texts people wrote or liked, where there are any (PPO-ptx)."""
+    ptx_texts: int = 4
+    """Such texts in each minibatch."""
+
+    def __post_init__(self) -> None:
+        if self.episodes % self.replies:
+            raise ValueError(f"{self.episodes} episodes cannot be {self.replies} replies to each prompt.")
+        if self.baseline is Baseline.GROUP and self.replies < 2:
+            raise ValueError("The group baseline compares replies to one prompt: draw at least 2 of each.")
+
+    @property
+    def prompts(self) -> int:
+        """Prompts of one iteration."""
+        return self.episodes // self.replies
+
+    @property
+    def kl_horizon(self) -> float:
+        """Episodes in which beta can grow or shrink by a fifth: two rollouts, so that it acts within a night."""
+        return 2.0 * self.episodes
