@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,25 @@ def write_json(path: Path, value: Any) -> None:
     sync(path)
 
 
+def whole_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill another file in the same folder, sync it, and give it the name. A file there is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    write(temporary)
+    sync(temporary)
+    os.replace(temporary, path)
+    sync(path.parent)
+
+
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
+def whole_folder(target: Path, *, workshop: Path | None = None) -> Iterator[Path]:
     """Fill the yielded temporary folder; at the end it gets a manifest and becomes `target`.
 
-    The manifest (`{"files": {name: sha256}}`) is written last. A folder that is already at `target` is replaced.
+    The manifest (`{"files": {name: sha256}}`) is written last. A folder that is already at `target` is replaced. The
+    temporary folder lies in `workshop` (on the same disk; beside the target where none is given).
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=workshop or target.parent))
     try:
         yield temporary
         files = sorted(path for path in temporary.rglob("*") if path.is_file())

@@ -61,6 +61,11 @@ class VersionRegistry:
             if promote_because is not None:
                 _promote(db, version.id, promote_because)
 
+    def of_night(self, night_id: str) -> Version | None:
+        """The version that a night made, if it came so far."""
+        row = next(self._database.read().query("SELECT * FROM versions WHERE night_id = ?", [night_id]), None)
+        return _version(row) if row else None
+
     def used_sources(self) -> set[tuple[str, str]]:
         """(kind, id) of every judgement that a promoted version was made from."""
         rows = self._database.read().query(
@@ -99,12 +104,20 @@ class NightBook:
             )
         return night_id
 
+    def resume(self, night_id: str) -> None:
+        """Open an interrupted night again. Call it only while holding the night's lock."""
+        with self._database.write() as db:
+            _close_dead_nights(db)
+            opened = {"state": NightState.RUNNING, "ended_at": None, "verdict": None, "reason": "", "report": None}
+            db.table("nights").update(night_id, opened)
+
     def close_dead(self) -> None:
         """Mark nights still `running` as interrupted. Call it only while holding the night's lock."""
         with self._database.write() as db:
             _close_dead_nights(db)
 
     def start_stage(self, night_id: str, position: int, name: str) -> None:
+        """Open a stage; one that a resumed night goes through again is opened again."""
         with self._database.write() as db:
             db.table("night_stages").insert(
                 {
@@ -113,7 +126,8 @@ class NightBook:
                     "name": name,
                     "state": NightState.RUNNING,
                     "started_at": utc_now(),
-                }
+                },
+                replace=True,
             )
 
     def stage_progress(self, night_id: str, position: int, fraction: float, detail: str) -> None:
@@ -132,11 +146,14 @@ class NightBook:
             db.table("night_log").insert({"id": new_id(), "night_id": night_id, "created_at": utc_now(), "text": text})
 
     def metrics(self, night_id: str, stage: str, step: int, values: dict[str, float]) -> None:
-        """Record one point of several curves."""
+        """Record one point of several curves; a resumed night may record its last point once more."""
         with self._database.write() as db:
             db.table("night_metrics").insert_all(
-                {"night_id": night_id, "stage": stage, "step": step, "name": name, "value": float(value)}
-                for name, value in values.items()
+                (
+                    {"night_id": night_id, "stage": stage, "step": step, "name": name, "value": float(value)}
+                    for name, value in values.items()
+                ),
+                replace=True,
             )
 
     def finish(

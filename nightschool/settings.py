@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from nightschool.errors import BadInput
@@ -40,6 +41,8 @@ class Settings(BaseSettings):
     """How many versions stay in memory (57 MB each for the embedded model)."""
     reward_start: str = Field("base", min_length=1)
     """What the reward model starts from: `base` (the model itself), `scratch` (a random top), or another model."""
+    lora_layers: PositiveInt | Literal["all"] = 8
+    """Upper layers that a night trains; what lies below is computed once per text and shared by all roles."""
     effort: str = "normal"
     """How long a night started from the School page takes: quick, normal or thorough."""
 

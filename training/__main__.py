@@ -41,6 +41,9 @@ def night(
     versions: Versions = None,
     model: Model = None,
     effort: Annotated[str | None, typer.Option(help="quick, normal or thorough.")] = None,
+    lora_layers: Annotated[
+        str | None, typer.Option(help="How many upper layers are trained: a number, or all.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Same seed and judgements, same night, unless a time box ends a stage.", min=0)
     ] = None,
@@ -49,20 +52,69 @@ def night(
 ) -> None:
     """Learn from the judgements; make a version; let it answer if the exam says so."""
     with told():
-        settings = load_settings(db=db, versions=versions, model=model, effort=effort)
+        settings = load_settings(db=db, versions=versions, model=model, effort=effort, lora_layers=lora_layers)
         chosen = effort_named(settings.effort)
-        # Both before torch is loaded. The chat comes first: idle torch threads must sleep instead of spinning on the
-        # cores that the chat needs (measured: with spinning, both programs slow each other down several times).
-        os.nice(19)
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        from training.nightly import NightPlan, run_night
+        _step_back()
+        from training.night_stages import NightPlan
+        from training.nightly import run_night
 
         plan = NightPlan(settings, chosen, secrets.randbelow(2**31) if seed is None else seed, practice)
-        report = run_night(plan, lambda text: print(text, file=sys.stderr, flush=True))
+        report = run_night(plan, _echo)
+    _tell_night(report, as_json=as_json)
+
+
+@app.command()
+def resume(db: Db = None, versions: Versions = None, as_json: AsJson = False) -> None:
+    """Go on with the last night where it was killed or failed: every stage and every iteration of PPO is kept."""
+    with told():
+        settings = load_settings(db=db, versions=versions)
+        _step_back()
+        from training.nightly import resume_night
+
+        report = resume_night(settings, _echo)
+    _tell_night(report, as_json=as_json)
+
+
+def _step_back() -> None:
+    """The chat comes first. To be called before torch is loaded.
+
+    Idle torch threads must sleep instead of spinning on the cores that the chat needs (measured: with spinning, both
+    programs slow each other down several times).
+    """
+    os.nice(19)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def _echo(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _tell_night(report: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         print(f"{report['verdict']}: {report['reason']}")
+
+
+@app.command()
+def samples(
+    version: str,
+    db: Db = None,
+    versions: Versions = None,
+    count: Annotated[int, typer.Option(help="How many prompts.", min=1)] = 5,
+    iteration: Annotated[int | None, typer.Option(help="Of which iteration of PPO (default: the last).", min=1)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """Replies that the night of a version drew, beside the initial model's to the same prompts."""
+    with told():
+        settings = load_settings(db=db, versions=versions)
+        with opened(settings) as database:
+            known = VersionRegistry(database).get(version).id
+        from training.samples import samples_of, side_by_side
+
+        rows = samples_of(settings.versions / known, count, iteration)
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False) if as_json else side_by_side(row))
 
 
 @app.command()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from safetensors.torch import save
 
 from nightschool.errors import StoreError
@@ -16,6 +17,7 @@ from nightschool.version_folder import POLICY
 from training.policy import Policy
 from training.reward_folder import save_reward_model
 from training.reward_model import RewardModel, save_head
+from training.rollout_record import write_rollouts
 
 REWARD = "reward"
 """Folder of the reward model inside a version's."""
@@ -30,14 +32,20 @@ def save_candidate(
     examiner: RewardModel,
     report: dict[str, Any],
     receipts: Sequence[tuple[str, str]],
+    rollouts: pa.Table,
+    workshop: Path,
 ) -> Version:
-    """Write `versions/v<number>-<hash of the policy>/` and return the version with its id and manifest hash."""
+    """Write `versions/v<number>-<hash of the policy>/` and return the version with its id and manifest hash.
+
+    What is half written lies in `workshop`, the night's own folder.
+    """
     version_id = f"v{number}-{_hash(policy)[:8]}"
     folder = versions / version_id
-    with told_when_unwritable(versions), whole_folder(folder) as temporary:
+    with told_when_unwritable(versions), whole_folder(folder, workshop=workshop) as temporary:
         policy.save(temporary / POLICY)
         save_reward_model(reward_model, temporary / REWARD)
         save_head(examiner.head, temporary / REWARD / "examiner.safetensors")
+        write_rollouts(temporary, rollouts, version_id)
         write_json(temporary / "report.json", report | {"version": version_id})
         write_json(temporary / "receipts.json", [{"kind": kind, "id": source} for kind, source in receipts])
         write_json(

@@ -30,7 +30,7 @@ def explain(settings: Settings, registry: VersionRegistry, reply: Reply) -> Expl
     if not reply.token_ids:
         raise BadInput("This answer has no words yet; wait until it is written.")
     base = load_base(settings.model, settings.cache)
-    split = SplitModel(base, TOP_LAYERS)
+    split = SplitModel(base, _layers(settings, reply.version))
     answer = answer_of(reply)
     scorer = _newest_with_reward_model(registry, settings.versions)
     writer = registry.get(reply.version) if reply.version else None
@@ -47,7 +47,8 @@ def explain(settings: Settings, registry: VersionRegistry, reply: Reply) -> Expl
         folder = settings.versions / scorer.id
         report = report_of(folder)
         start = str(report.get("reward_start", "base"))
-        own = reward_split(split, start, settings.cache, int(report["seed"]))
+        of_scorer = SplitModel(base, int(report.get("lora_layers", TOP_LAYERS)))
+        own = reward_split(of_scorer, start, settings.cache, int(report["seed"]))
         score = float(load_reward_model(folder / REWARD, own).scores([answer])[0])
     return Explanation(
         reply=reply.id,
@@ -63,6 +64,13 @@ def _newest_with_reward_model(registry: VersionRegistry, versions: Path) -> Vers
     found = [version for version in registry.list() if (versions / version.id / REWARD / HEAD).is_file()]
     champion = registry.champion().id
     return next((version for version in found if version.id == champion), found[-1] if found else None)
+
+
+def _layers(settings: Settings, version: str | None) -> int:
+    """How many upper layers a version changes."""
+    if version in {None, INITIAL}:
+        return TOP_LAYERS
+    return int(report_of(settings.versions / str(version)).get("lora_layers", TOP_LAYERS))
 
 
 @torch.no_grad()

@@ -5,7 +5,6 @@ not at all. Continued in float32 on one thread, a night ends with the same weigh
 """
 
 import json
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nightschool.errors import NightSchoolError
-from nightschool.files import sync
+from nightschool.files import whole_file
 from training.advantages import AdaptiveKl
 from training.critic import LEARNING_RATE as CRITIC_RATE
 from training.critic import Critic
@@ -97,12 +96,8 @@ class Learner:
             "start": dict(self.watch.start),
             "stopped": self.stopped,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        save_file(self._tensors(), temporary, metadata={"state": json.dumps(state)})
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
+        metadata = {"state": json.dumps(state)}
+        whole_file(path, lambda temporary: save_file(self._tensors(), temporary, metadata=metadata))
 
     def load_(self, path: Path) -> None:
         """Continue from a checkpoint. Raises `DamagedCheckpoint` when it does not fit."""

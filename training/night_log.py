@@ -9,10 +9,15 @@ from nightschool.registry import NightBook
 
 
 class NightLog:
-    """Records one night as it goes. `seconds` holds the wall time of each finished stage, by name."""
+    """Records one night as it goes. `seconds` holds the wall time of each finished stage, by name.
 
-    def __init__(self, book: NightBook, night_id: str, echo: Callable[[str], None]) -> None:
-        self.seconds: dict[str, float] = {}
+    For a night that is resumed, `earlier` are the seconds that its stages took before it was interrupted.
+    """
+
+    def __init__(
+        self, book: NightBook, night_id: str, echo: Callable[[str], None], earlier: dict[str, float] | None = None
+    ) -> None:
+        self.seconds: dict[str, float] = dict(earlier or {})
         self._book, self._night_id, self._echo = book, night_id, echo
         self._position = -1
         self._stage = ""
@@ -31,7 +36,7 @@ class NightLog:
             detail = str(error) or type(error).__name__
             self._book.end_stage(self._night_id, self._position, NightState.FAILED, time.monotonic() - began, detail)
             raise
-        self.seconds[name] = round(time.monotonic() - began, 2)
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 2)
         self._book.end_stage(self._night_id, self._position, NightState.DONE, self.seconds[name], "")
 
     def say(self, text: str) -> None:

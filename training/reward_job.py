@@ -40,7 +40,7 @@ def fit_from_feedback(
     if not judgements.on(Side.TRAIN).all:
         raise BadInput("There are no judgements to train on yet; judge some answers, or import preferences, first.")
     base = load_base(settings.model, settings.cache)
-    policy_split = SplitModel(base, TOP_LAYERS)
+    policy_split = SplitModel(base, settings.lora_layers)
     refuse_other_models(base, judgements)
     split = reward_split(policy_split, settings.reward_start, settings.cache, seed)
     say(f"Drawing {effort.normaliser_replies} replies of {base.name}, on whose scale scores are told.")
@@ -61,6 +61,7 @@ def fit_from_feedback(
         "model": base.name,
         "base_fingerprint": base.fingerprint,
         "start": settings.reward_start,
+        "lora_layers": policy_split.top_layers,
         "effort": effort.name,
         "seed": seed,
         "judgements": len(judgements.sources()),
@@ -96,7 +97,9 @@ def scores_of(
             f"The reward model in {folder} was fitted on {report['model']}, and {base.name} is another model; give "
             "the one it was fitted on with --model."
         )
-    split = reward_split(SplitModel(base, TOP_LAYERS), report["start"], settings.cache, report["seed"])
+    split = reward_split(
+        SplitModel(base, report.get("lora_layers", TOP_LAYERS)), report["start"], settings.cache, report["seed"]
+    )
     model = load_reward_model(folder, split)
     end = base.tokenizer.eos_token_id
     answers = [

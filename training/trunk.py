@@ -9,7 +9,7 @@ import copy
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -27,15 +27,15 @@ LOGIT_ROWS = 128
 
 
 class SplitModel:
-    """A frozen base cut below its `top_layers` upper layers.
+    """A frozen base cut below its `top_layers` upper layers ("all": nothing but the embeddings is below).
 
     Raises `ModelUnavailable` when trunk and top together do not give what the whole model gives.
     """
 
-    def __init__(self, base: BaseModel, top_layers: int) -> None:
+    def __init__(self, base: BaseModel, top_layers: int | Literal["all"]) -> None:
         total = len(decoder_layers(base.model))
         self.base = base
-        self.top_layers = min(top_layers, total)
+        self.top_layers = total if top_layers == "all" else min(top_layers, total)
         self._trunk = _slice(base.model.model, 0, total - self.top_layers, keep_norm=False)
         self.reference = _slice(base.model.model, total - self.top_layers, total, keep_norm=True)
         self._check()

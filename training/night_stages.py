@@ -1,0 +1,311 @@
+"""What each stage of a night does, and what it keeps so that a night that was killed goes on from there."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from nightschool.feedback import FeedbackStore
+from nightschool.files import manifest_fault
+from nightschool.ids import utc_now
+from nightschool.model import BaseModel, load_base
+from nightschool.records import INITIAL, NightState, VerdictKind, Version
+from nightschool.registry import NightBook, VersionRegistry
+from nightschool.schema import FeedbackDatabase
+from nightschool.settings import Settings
+from nightschool.version_folder import POLICY, load_policy
+from training.candidate import save_candidate, told_when_unwritable
+from training.effort import Effort
+from training.exam import ExamResult, examine
+from training.judgements import Answer, Judgements
+from training.learner import Learner
+from training.night_kept import (
+    answers_from_json,
+    answers_to_json,
+    exam_from_json,
+    exam_to_json,
+    judgements_from_json,
+    judgements_to_json,
+    load_fitted,
+    save_fitted,
+)
+from training.night_log import NightLog
+from training.night_work import NightWork
+from training.policy import Policy
+from training.ppo import train
+from training.ppo_settings import PpoSettings
+from training.ppo_update import Surroundings
+from training.ptx import examples_of
+from training.receipts import judged_conversations, judgements_of, split_of_snapshot
+from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
+from training.reward_model import RewardModel
+from training.reward_start import reward_split
+from training.rollout import Drawing, Rollout, draw
+from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
+from training.split import Side
+from training.trunk import SplitModel
+
+KEPT_SETTINGS = ("model", "temperature", "max_new_tokens", "reward_start", "lora_layers")
+"""What a resumed night takes from its beginning, whatever the settings are now."""
+
+
+@dataclass(frozen=True)
+class NightPlan:
+    """What the owner asked for."""
+
+    settings: Settings
+    effort: Effort
+    seed: int
+    practice: bool
+
+
+class Stages:
+    """The stages of one night, the report they fill, and the folder in which they keep what they made."""
+
+    def __init__(
+        self, plan: NightPlan, database: FeedbackDatabase, night_id: str, log: NightLog, work: NightWork
+    ) -> None:
+        self.plan, self.id, self.log, self.work = plan, night_id, log, work
+        self.feedback, self.registry, self.book = (
+            FeedbackStore(database),
+            VersionRegistry(database),
+            NightBook(database),
+        )
+        begun = work.kept("plan")
+        self.champion_before = str(begun["champion_before"]) if begun else self.registry.champion().id
+        self.report: dict[str, Any] = {
+            "night": night_id,
+            "effort": plan.effort.name,
+            "seed": plan.seed,
+            "practice": plan.practice,
+            "resumed": begun is not None,
+            "verdict": None,
+            "reason": "",
+            "version": None,
+            "champion_before": self.champion_before,
+            "reward_model_accuracy": None,
+            "kl": None,
+            "reward_before": None,
+            "reward_after": None,
+            "win_rate": None,
+        }
+
+    def told(self) -> AbstractContextManager[None]:
+        return told_when_unwritable(self.plan.settings.versions)
+
+    def begin(self, judgements: Judgements) -> None:
+        """Keep the plan and the judgements: the night is worth running. Raises `StoreError` before hours of work."""
+        settings = self.plan.settings.model_dump(mode="json", include=set(KEPT_SETTINGS))
+        with self.told():
+            self.work.keep("judgements", judgements_to_json(judgements) | {"taken_at": self.report["snapshot"]})
+            self.work.keep("plan", settings | {"champion_before": self.champion_before})
+
+    def judgements(self) -> Judgements:
+        kept = self.work.kept("judgements")
+        if kept is None:
+            snapshot = self.feedback.snapshot()
+            split = split_of_snapshot(snapshot)
+            self.feedback.keep_sides(split.changes(snapshot.sides, judged_conversations(snapshot)))
+            judgements, taken_at = judgements_of(snapshot, split), snapshot.taken_at
+        else:
+            judgements, taken_at = judgements_from_json(kept), kept["taken_at"]
+        self.report |= {
+            "snapshot": taken_at,
+            "judgements": len(judgements.sources()),
+            "pairs": len(judgements.pairs),
+            "thumbs": len(judgements.thumbs),
+            "training_judgements": round(judgements.on(Side.TRAIN).effective(), 1),
+        }
+        self.log.say(f"{len(judgements.pairs)} pairs and {len(judgements.thumbs)} thumbs to learn from.")
+        return judgements
+
+    def model(self) -> tuple[BaseModel, SplitModel, Policy, Any]:
+        settings = self.plan.settings
+        base = load_base(settings.model, settings.cache)
+        split = SplitModel(base, settings.lora_layers)
+        policy = Policy(split, self.plan.seed)
+        champion = self.registry.get(self.champion_before)
+        model = load_policy(settings.versions, champion, base)  # checks the files before anything is built on them
+        if champion.id != INITIAL:
+            policy.load_(settings.versions / champion.id / POLICY)
+        self.report |= {"model": base.name, "lora_layers": split.top_layers}
+        self.log.say(f"Model {base.name}, champion {champion.id}, LoRA on the top {split.top_layers} layers.")
+        return base, split, policy, model
+
+    def initial_replies(self, split: SplitModel, prompts: list[tuple[int, ...]], drawing: Drawing) -> list[Answer]:
+        """The initial model's replies: the scale on which rewards are told."""
+        kept = self.work.kept("initial")
+        if kept is not None:
+            return answers_from_json(kept)
+        wanted = [prompts[index % len(prompts)] for index in range(self.plan.effort.normaliser_replies)]
+        initial = draw(split, split.base.model, wanted, drawing, torch.Generator().manual_seed(self.plan.seed))
+        with self.told():
+            self.work.keep("initial", answers_to_json(initial))
+        return initial
+
+    def rewards(self, split: SplitModel, judgements: Judgements, initial: list[Answer]) -> FittedReward:
+        refuse_other_models(split.base, judgements)
+        settings, work = self.plan.settings, self.work.reward
+        reader = reward_split(split, settings.reward_start, settings.cache, self.plan.seed)
+        if manifest_fault(work) is None:
+            fitted = load_fitted(work, reader)
+        else:
+            fitted = fit_reward(
+                reader,
+                judgements,
+                initial,
+                self.plan.effort,
+                now=str(self.report["snapshot"]),
+                seed=self.plan.seed,
+                say=self.log.say,
+                progress=self.log.progress,
+            )
+            with self.told():
+                save_fitted(fitted, work)
+        self._tell_reward(fitted)
+        return fitted
+
+    def _tell_reward(self, fitted: FittedReward) -> None:
+        metrics = fitted.metrics
+        self.report |= {f"reward_model_{name}": value for name, value in metrics.as_dict().items()}
+        self.report |= {"reward_model_ridge": fitted.ridge, "reward_model_rung": fitted.rung}
+        self.report["reward_start"] = self.plan.settings.reward_start
+        self.report |= {"distrusted_people": len(fitted.distrusted)}
+        self.report |= {f"examiner_{name}": value for name, value in fitted.examiner_metrics.as_dict().items()}
+        accuracy = "no pairs" if metrics.accuracy is None else f"{metrics.accuracy:.0%} of {metrics.pairs} pairs"
+        self.log.say(f"The reward model predicts {accuracy} it was not trained on; log-loss {metrics.log_loss:.3f}.")
+
+    def ppo(
+        self,
+        policy: Policy,
+        reward_model: RewardModel,
+        watcher: RewardModel | None,
+        judgements: Judgements,
+        prompts: list[tuple[int, ...]],
+        drawing: Drawing,
+    ) -> None:
+        effort = self.plan.effort
+        settings = PpoSettings(
+            iterations=effort.iterations, drawing=drawing, seconds=effort.ppo_seconds, beta=self._last_beta()
+        )
+        learner = Learner.fresh(policy, prompts, settings, self.plan.seed, first_night=self.champion_before == INITIAL)
+        if self.work.checkpoint.exists():
+            learner.load_(self.work.checkpoint)
+            self.log.say(f"Continued after iteration {len(learner.history)}.")
+
+        def record(iteration: int, figures: dict[str, float]) -> None:
+            self.log.curve(iteration, figures)
+            self.log.progress(iteration / effort.iterations, f"iteration {iteration} of at most {effort.iterations}")
+            self.log.say(
+                f"iteration {iteration}: reward {figures['reward']:+.2f}, KL {figures['kl']:.2f}, "
+                f"{figures['length']:.0f} tokens, {figures['finished']:.0%} finished, {figures['seconds']:.0f} s"
+            )
+
+        def keep(iteration: int, rollout: Rollout, learner: Learner) -> None:
+            with self.told():
+                write_iteration(self.work.rollout(iteration), iteration, rollout)
+                learner.save(self.work.checkpoint)
+
+        done = len(learner.history)
+        self.log.progress(done / effort.iterations, f"iteration {done + 1} of at most {effort.iterations}")
+        examples = examples_of(judgements.on(Side.TRAIN))
+        history = train(learner, reward_model, settings, Surroundings(record, keep, watcher=watcher, examples=examples))
+        self.report |= {
+            "iterations": len(history),
+            "episodes": len(history) * settings.episodes,
+            "ppo_stopped": learner.stopped,
+            "beta": learner.kl_control.beta,
+            "ptx_examples": len(examples),
+        }
+        self.log.say(f"PPO ended: {learner.stopped}.")
+
+    def _last_beta(self) -> float:
+        """Where the last night on this model left the penalty on drift, so that it goes on acting over nights."""
+        usual = PpoSettings(1, Drawing(1.0, 1)).beta
+        nights = [night.report for night in self.book.nights() if night.report and night.state is NightState.DONE]
+        betas = [report["beta"] for report in nights if "beta" in report and report["model"] == self.report["model"]]
+        return float(betas[-1]) if betas else usual
+
+    def rollouts(
+        self, split: SplitModel, reward_model: RewardModel, initial: list[Answer], drawing: Drawing
+    ) -> pa.Table:
+        """The night's replies beside the initial model's, one of which is drawn for each prompt that has none yet."""
+        table = read_iterations([self.work.rollout(number + 1) for number in range(self.report["iterations"])])
+        first = {answer.prompt_ids: answer for answer in reversed(initial)}
+        missing = [prompt for prompt in prompts_in(table) if prompt not in first]
+        generator = torch.Generator().manual_seed(self.plan.seed + 1)
+        first |= {answer.prompt_ids: answer for answer in draw(split, split.base.model, missing, drawing, generator)}
+        wanted = [first[prompt] for prompt in prompts_in(table)]
+        scores = dict(zip(prompts_in(table), reward_model.scores(wanted).tolist() if wanted else [], strict=True))
+
+        def decode(ids: Sequence[int]) -> str:
+            return str(split.base.tokenizer.decode(ids, skip_special_tokens=True))
+
+        return with_initial(table, first, scores, decode)
+
+    def exam(
+        self, policy: Policy, champion: Any, fitted: FittedReward, prompts: list[tuple[int, ...]], drawing: Drawing
+    ) -> tuple[ExamResult, list[Answer], list[Answer]]:
+        kept = self.work.kept("exam")
+        if kept is not None:
+            return exam_from_json(kept)
+        found = examine(policy, champion, fitted.model, fitted.examiner, prompts, drawing, self.plan.seed)
+        with self.told():
+            self.work.keep("exam", exam_to_json(*found))
+        return found
+
+    def tell_exam(self, exam: ExamResult, base: BaseModel, before: list[Answer], after: list[Answer]) -> None:
+        self.report |= exam.as_dict()
+        decode = base.tokenizer.decode
+        self.report["samples"] = [
+            {
+                "prompt": decode(old.prompt_ids, skip_special_tokens=False)[-400:],
+                "before": decode(old.token_ids, skip_special_tokens=True),
+                "after": decode(new.token_ids, skip_special_tokens=True),
+            }
+            for old, new in zip(before[-10:], after[-10:], strict=True)
+        ]
+        self.log.say(
+            f"Exam: {exam.win_rate:.0%} of {exam.prompts} prompts won, reward {exam.reward_before:+.2f} -> "
+            f"{exam.reward_after:+.2f}, KL {exam.kl:.2f}."
+        )
+
+    def save(
+        self,
+        policy: Policy,
+        fitted: FittedReward,
+        base: BaseModel,
+        judgements: Judgements,
+        rollouts: pa.Table,
+        verdict: VerdictKind,
+        reason: str,
+    ) -> Version:
+        version = Version(
+            id="",
+            parent_id=self.champion_before,
+            created_at=utc_now(),
+            night_id=self.id,
+            base_fingerprint=base.fingerprint,
+            manifest_sha256=None,
+            verdict=verdict,
+        )
+        report = self.report | {"verdict": verdict, "reason": reason, "seconds": self.log.seconds}
+        receipts = judgements.sources()
+        version = save_candidate(
+            self.plan.settings.versions,
+            self.registry.next_number(),
+            version,
+            policy,
+            fitted.model,
+            fitted.examiner,
+            report,
+            receipts,
+            rollouts,
+            self.work.folder,
+        )
+        self.registry.add(version, receipts, promote_because=reason if verdict is VerdictKind.PROMOTED else None)
+        self.log.say(f"Version {version.id} is saved.")
+        return version
