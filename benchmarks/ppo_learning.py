@@ -119,7 +119,8 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
     began = time.monotonic()
 
     def record(iteration: int, row: dict[str, float]) -> None:
-        names = ("reward", "kl", "length", "finished", "entropy", "explained_variance", "seconds")
+        names = ("reward", "kl", "length", "finished", "entropy", "explained_variance", "clip_fraction", "k3_to_old")
+        names += ("epochs", "seconds_draw", "seconds_evaluate", "seconds_update")
         told = ", ".join(f"{name} {row[name]:.2f}" for name in names if name in row)
         print(f"{taste} {seed}, iteration {iteration}: {told}", file=sys.stderr, flush=True)
 

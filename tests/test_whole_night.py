@@ -43,7 +43,7 @@ SHORT = 8
 
 def _command(folder: Path, model: Path, *words: str, tokens: int) -> tuple[list[str], dict[str, str]]:
     command = [sys.executable, "-W", "error", "-m", "training", *words, "--db", str(folder / "feedback.db")]
-    if words[0] in {"night", "explain"}:
+    if words[0] in {"night", "resume", "samples", "explain"}:
         command += ["--versions", str(folder / "versions")]
     settings = {"NIGHTSCHOOL_MODEL": str(model), "NIGHTSCHOOL_MAX_NEW_TOKENS": str(tokens), "OMP_NUM_THREADS": "1"}
     return command, {**os.environ, **settings}
@@ -126,14 +126,12 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     listed = json.loads(_run(tmp_path, model, "versions", "--json").stdout)
     assert [(version["id"], version["champion"]) for version in listed] == [("initial", False), (version_id, True)]
 
-    ids = [_reply(tmp_path, base, name) for name in ("initial", version_id)]
-    cards = [json.loads(_run(tmp_path, model, "explain", reply_id, "--json").stdout) for reply_id in ids]
-    assert [(card["version"], card["scored_by"]) for card in cards] == [
-        ("initial", version_id),
-        (version_id, version_id),
-    ]
-    assert cards[0]["score"] == cards[1]["score"]  # the same words to the same prompt
-    assert cards[0]["drift"] == 0.0 != cards[1]["drift"]
+    _cards_of_both(tmp_path, model, base, version_id)
+
+    shown = _run(tmp_path, model, "samples", version_id, "--json").stdout.splitlines()
+    assert len(shown) == 5
+    assert {json.loads(line)["y2_version"] for line in shown} == {version_id}
+    assert report["beta"] != 0.1  # the penalty moved, and the next night begins with it
 
     # Nothing new was judged since: the next night says so and changes nothing; practice runs and never promotes.
     again = _night(tmp_path, model)
@@ -142,11 +140,28 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     practice = _night(tmp_path, model, "--practice")
     assert practice["verdict"] in {"held", "rejected"}
     assert practice["champion_before"] == version_id  # it started from the champion's adapter
+    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+        first = "SELECT value FROM night_metrics WHERE night_id = ? AND step = 1 AND name = ?"
+        rows = [database.read().execute(first, [practice["night"], name]).fetchone()[0] for name in ("beta", "kl")]
+    assert rows[0] == pytest.approx(report["beta"])
+    assert rows[1] > 0.0  # drift is told from the initial model, not from the champion
     assert practice["champion_after"] == version_id
 
     back = _run(tmp_path, model, "promote", "initial")
     assert back.returncode == 0
     assert json.loads(_run(tmp_path, model, "status", "--json").stdout)["champion"] == "initial"
+
+
+def _cards_of_both(folder: Path, model: Path, base: BaseModel, version_id: str) -> None:
+    """The same words, once by the initial model and once by a version: one score, drift of the version only."""
+    ids = [_reply(folder, base, name) for name in ("initial", version_id)]
+    cards = [json.loads(_run(folder, model, "explain", reply_id, "--json").stdout) for reply_id in ids]
+    assert [(card["version"], card["scored_by"]) for card in cards] == [
+        ("initial", version_id),
+        (version_id, version_id),
+    ]
+    assert cards[0]["score"] == cards[1]["score"]  # the same words to the same prompt
+    assert cards[0]["drift"] == 0.0 != cards[1]["drift"]
 
 
 def test_the_same_seed_and_judgements_make_the_same_policy(tmp_path: Path, model: Path, base: BaseModel) -> None:
@@ -181,33 +196,48 @@ def test_a_second_night_at_once_is_refused_with_one_sentence(tmp_path: Path, mod
     assert "Traceback" not in done.stderr
 
 
-def test_a_night_killed_in_any_stage_leaves_the_champion_and_the_next_night_able_to_run(
+def test_a_night_killed_in_any_stage_leaves_the_champion_and_is_resumed_to_the_very_same_version(
     tmp_path: Path, model: Path, base: BaseModel
 ) -> None:
-    seed_taste(tmp_path / "feedback.db", base, 80)
-    for stage in ("reward model", "ppo", "verdict"):
-        _kill_in(stage, tmp_path, model)
-        with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+    (tmp_path / "whole").mkdir()
+    seed_taste(tmp_path / "whole" / "feedback.db", base, 80)
+    expected = _night(tmp_path / "whole", model, "--practice")["version"]
+    for place in ("[reward model]", "  iteration 2:", "[exam]", "[verdict]"):
+        folder = tmp_path / place.strip("[ :]")
+        folder.mkdir()
+        seed_taste(folder / "feedback.db", base, 80)
+        _kill_at(place, folder, model)
+        with closing(FeedbackDatabase(folder / "feedback.db")) as database:
             assert VersionRegistry(database).champion().id == "initial"
             assert len(FeedbackStore(database).snapshot().duels) == 80
             assert database.read().execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         # The lock is free again although its holder never released it, so the status can tell that it died.
-        last = json.loads(_run(tmp_path, model, "status", "--json").stdout)["last_night"]
-        # The last stage is over in milliseconds: its night may have ended before the signal came.
-        assert last["state"] == "interrupted" or (stage, last["state"]) == ("verdict", "done")
-    assert _night_here(tmp_path, model, practice=True)["verdict"] in {"held", "rejected"}
+        last = json.loads(_run(folder, model, "status", "--json").stdout)["last_night"]
+        if (place, last["state"]) != ("[verdict]", "done"):  # over in milliseconds: it may have ended before the signal
+            assert last["state"] == "interrupted"
+            resumed = _run(folder, model, "resume", "--json")
+            assert resumed.returncode == 0, resumed.stderr
+            assert json.loads(resumed.stdout)["resumed"] is True
+        with closing(FeedbackDatabase(folder / "feedback.db")) as database:
+            assert [version.id for version in VersionRegistry(database).list()] == ["initial", expected]
+            assert [night.state for night in NightBook(database).nights()] == [NightState.DONE]
+        assert {path.name for path in (folder / "versions").iterdir()} == {expected}  # no debris
+    again = _run(folder, model, "resume")
+    assert again.returncode == 1
+    assert "nothing to resume" in again.stderr
 
 
-def _kill_in(stage: str, folder: Path, model: Path) -> None:
+def _kill_at(place: str, folder: Path, model: Path) -> None:
+    """Start a night and kill it as soon as it prints a line that begins so."""
     words = ("night", "--effort", "quick", "--seed", "1", "--practice")
     command, environment = _command(folder, model, *words, tokens=SHORT)
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as night:
         assert night.stderr is not None
         for line in night.stderr:
-            if line.startswith(f"[{stage}]"):
+            if line.startswith(place):
                 night.send_signal(signal.SIGKILL)
                 return
-        pytest.fail(f"the night never came to {stage}")
+        pytest.fail(f"the night never came to {place}")
 
 
 def test_a_failed_night_is_recorded_with_its_reason_and_told_in_one_sentence(
