@@ -103,7 +103,7 @@ def test_a_layer_that_no_gradient_reaches_stops_the_night(policy: Policy) -> Non
     learner = Learner.fresh(policy, [(3, 4, 5)], SETTINGS, 0)
     rollout = _rollout(policy)
     for name, weight in policy.adapter.named_parameters():
-        if "layers.1.mlp.up_proj" in name and "lora_" in name:
+        if "layers.3.mlp.up_proj" in name and "lora_" in name:
             weight.requires_grad_(False)
     with pytest.raises(TrainingBroken, match="up_proj") as caught:
         _update(learner, rollout)

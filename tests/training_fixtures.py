@@ -41,7 +41,7 @@ def random_head(split: SplitModel, seed: int = 0) -> RewardHead:
         return torch.randn(size, generator=generator, dtype=torch.float64)
 
     nothing = torch.zeros((), dtype=torch.float64)
-    return RewardHead(draw() / 8, draw(), draw().abs() + 0.5, nothing, nothing, offset=0.3, spread=1.7)
+    return RewardHead(draw() / 8, draw(), draw().abs() + 0.5, nothing, nothing.clone(), offset=0.3, spread=1.7)
 
 
 def random_reward_model(split: SplitModel, seed: int = 0) -> RewardModel:

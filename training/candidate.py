@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from safetensors import SafetensorError
 from safetensors.torch import save
 
 from nightschool.errors import StoreError
@@ -66,7 +67,7 @@ def told_when_unwritable(versions: Path) -> Iterator[None]:
     """A folder that cannot be written, in one sentence (`StoreError`)."""
     try:
         yield
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the disk says
         raise StoreError(
             f"The folder of versions {versions} cannot be written ({error}); free some disk space there, or name "
             "another one with --versions."

@@ -1,0 +1,127 @@
+"""kill -9 and resume: `python -m benchmarks.night_kills [--quick] [--kills N] [--seed N] [--json]` (about 25 minutes).
+
+Nights of the embedded model on 80 imported pairs, with replies of at most 6 tokens so that one takes about a minute.
+First one that is left alone; then each of 20 (--quick: 2) is killed in one stage after the other, at a moment drawn
+from the time that stage took, and continued by `python -m training resume`. Told is how many ended with exactly one
+version, a whole database and no debris, and how many made the very version of the night that was left alone.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import tell
+from nightschool.files import manifest_fault
+from nightschool.prompt_bank import prompt_bank
+from nightschool.records import INITIAL, NightState
+from nightschool.registry import NightBook, VersionRegistry
+from nightschool.schema import FeedbackDatabase
+
+PAIRS = 80
+SETTINGS = {"NIGHTSCHOOL_MAX_NEW_TOKENS": "6", "NIGHTSCHOOL_LORA_LAYERS": "2", "OMP_NUM_THREADS": "2"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="2 kills (under 5 minutes)")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one flat JSON object")
+    words = parser.parse_args()
+    chance = random.Random(words.seed)
+    with tempfile.TemporaryDirectory() as name:
+        seeded = Path(name) / "seeded"
+        seeded.mkdir()
+        write_pairs(seeded / "pairs.jsonl")
+        training("import", str(seeded / "pairs.jsonl"), "--db", str(seeded / "feedback.db"))
+        whole = night_of(Path(name) / "whole", seeded)
+        report = json.loads(training("night", *whole, "--effort", "quick", "--seed", str(words.seed), "--json"))
+        stages: dict[str, float] = report["seconds"]
+        outcomes = []
+        for number in range(2 if words.quick else words.kills):
+            stage = list(stages)[number % len(stages)]
+            folder = Path(name) / f"night-{number}"
+            delay = chance.uniform(0.0, stages[stage])
+            killed = kill_in(stage, delay, [*night_of(folder, seeded), "--seed", str(words.seed)])
+            outcomes.append(outcome(folder, killed=killed, expected=report["version"]))
+            print(f"{number + 1}: {stage} after {delay:.1f} s: {outcomes[-1]}", file=sys.stderr, flush=True)
+            shutil.rmtree(folder)
+    figures = {"nights": len(outcomes), "seconds_of_a_night": report["seconds_total"]}
+    figures |= {name: sum(one[name] for one in outcomes) for name in outcomes[0]}
+    tell(figures, as_json=words.json)
+
+
+def write_pairs(path: Path) -> None:
+    """Pairs whose difference is plain, so that the night is worth running."""
+    with path.open("w", encoding="utf-8") as file:
+        for number, prompt in enumerate(prompt_bank()[:PAIRS]):
+            record = {
+                "prompt": [{"role": "user", "content": prompt.text}],
+                "chosen": [{"role": "assistant", "content": f"A green apple {number}."}],
+                "rejected": [{"role": "assistant", "content": f"I do not know {number}!"}],
+            }
+            file.write(json.dumps(record) + "\n")
+
+
+def night_of(folder: Path, seeded: Path) -> list[str]:
+    """A database of its own; the words that name it."""
+    folder.mkdir()
+    shutil.copy(seeded / "feedback.db", folder / "feedback.db")
+    return ["--db", str(folder / "feedback.db"), "--versions", str(folder / "versions")]
+
+
+def training(*words: str) -> str:
+    """Run a command to its end and return what it printed."""
+    command = [sys.executable, "-m", "training", *words]
+    return subprocess.run(command, env=os.environ | SETTINGS, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def kill_in(stage: str, delay: float, words: list[str]) -> bool:
+    """Start a night and send SIGKILL `delay` seconds after a stage began; whether it was still running."""
+    command = [sys.executable, "-m", "training", "night", *words, "--effort", "quick"]
+    with subprocess.Popen(command, env=os.environ | SETTINGS, stderr=subprocess.PIPE, text=True) as night:
+        assert night.stderr is not None
+        for line in night.stderr:
+            if line.startswith(f"[{stage}]"):
+                break
+        deadline = time.monotonic() + delay
+        while time.monotonic() < deadline and night.poll() is None:
+            time.sleep(0.01)
+        running = night.poll() is None
+        night.send_signal(signal.SIGKILL)
+        night.stderr.read()
+    return running
+
+
+def outcome(folder: Path, *, killed: bool, expected: str) -> dict[str, Any]:
+    """Resume, and what stands there afterwards; every value True or False."""
+    words = ["--db", str(folder / "feedback.db"), "--versions", str(folder / "versions")]
+    if killed:
+        training("resume", *words, "--json")
+    with closing(FeedbackDatabase(folder / "feedback.db")) as database:
+        made = [version.id for version in VersionRegistry(database).list() if version.id != INITIAL]
+        states = [night.state for night in NightBook(database).nights()]
+        sound = database.read().execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    left = {path.name for path in (folder / "versions").iterdir()}
+    return {
+        "killed": killed,
+        "completed": states == [NightState.DONE],
+        "one_version": len(made) == 1 and manifest_fault(folder / "versions" / made[0]) is None,
+        "database_whole": sound,
+        "no_debris": left == set(made),
+        "same_version_as_undisturbed": made == [expected],
+    }
+
+
+if __name__ == "__main__":
+    main()
