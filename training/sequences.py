@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-WIDTH_STEP = 32
+WIDTH_STEP = 16
+"""Tokens. Half as much padding as with 32, and matrices whose rows still fill the processor's bfloat16 tiles."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Sequences:
 
 
 def make_sequences(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], pad_id: int) -> Sequences:
-    """Pad prompt + response on the right to a multiple of 32. Raises ValueError for an empty prompt or response."""
+    """Pad prompt + response on the right to a multiple of 16. Raises ValueError for an empty prompt or response."""
     if not all(prompts) or not all(responses):
         raise ValueError("Every prompt and every response needs at least one token.")
     longest = max(len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True))
@@ -69,7 +70,7 @@ def make_sequences(prompts: Sequence[Sequence[int]], responses: Sequence[Sequenc
 
 
 def padded_width(length: int) -> int:
-    """The width to which a text of this many tokens is padded: the next multiple of 32."""
+    """The width to which a text of this many tokens is padded: the next multiple of 16."""
     return -(-length // WIDTH_STEP) * WIDTH_STEP
 
 
