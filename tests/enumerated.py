@@ -1,0 +1,148 @@
+"""A world small enough to be enumerated, for the real transformer, rollout, PPO and LoRA (oracle 15).
+
+Four letters and an end, replies of at most three tokens, three prompts of unequal length. Every reply's probability can
+be added up, so the optimum of "reward - beta KL" and how near a policy comes to it are known exactly.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from nightschool.model import BaseModel, fingerprint
+from training.judgements import Answer
+from training.learner import Learner
+from training.policy import Policy
+from training.ppo import train
+from training.ppo_settings import PpoSettings
+from training.ppo_update import Surroundings
+from training.reading import answer_sequences
+from training.reward_model import Judged
+from training.rollout import Drawing
+from training.sequences import Sequences
+from training.trunk import SplitModel
+
+END, LETTERS, STEPS = 2, (3, 4, 5, 6), 3
+PROMPTS = [(7, 3), (8, 4, 2, 5, 6), (9, 2, 2)]  # ends of turns inside, as in real conversations
+WORDS = 24
+NEVER = -30.0
+"""Bias that keeps every other word from being drawn: its share is below 1e-12."""
+DRAWING = Drawing(temperature=0.8, max_new_tokens=STEPS)
+BETA, PENALTY = 0.4, 0.5
+
+
+def tiny_world(seed: int) -> BaseModel:
+    """A random two-layer Llama in float32 that can only say four letters and the end."""
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=WORDS,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=32,
+            eos_token_id=END,
+            initializer_range=0.25,
+            tie_word_embeddings=False,
+        )
+    ).eval()
+    model.lm_head = _Spoken(model.lm_head)
+    model.requires_grad_(False)
+    return BaseModel("world", model, None, fingerprint(model), frozenset({END}), 0)
+
+
+class _Spoken(torch.nn.Linear):
+    """An output layer whose bias forbids what is no letter."""
+
+    def __init__(self, plain: torch.nn.Linear) -> None:
+        super().__init__(plain.in_features, plain.out_features)
+        with torch.no_grad():
+            self.weight.copy_(plain.weight)
+            self.bias.fill_(NEVER)
+            self.bias[[END, *LETTERS]] = 0.0
+            self.weight[[word for word in range(WORDS) if word not in {END, *LETTERS}]] = 0.0
+
+
+def replies() -> list[tuple[int, ...]]:
+    """Everything that can be said: up to two letters and an end, or three letters."""
+    ended = [(END,), *((a, END) for a in LETTERS), *((a, b, END) for a in LETTERS for b in LETTERS)]
+    return ended + [(a, b, c) for a in LETTERS for b in LETTERS for c in LETTERS]
+
+
+class TableScorer:
+    """A random reward for each prompt and reply, known exactly."""
+
+    def __init__(self, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        every = [(prompt, reply) for prompt in PROMPTS for reply in replies()]
+        self.table = dict(zip(every, torch.randn(len(every), generator=generator).tolist(), strict=True))
+
+    def judge(
+        self, policy: SplitModel, answers: Sequence[Answer], sequences: Sequences, trunk: Tensor, base: Tensor
+    ) -> Judged:
+        scores = torch.tensor([self.table[answer.prompt_ids, answer.token_ids] for answer in answers])
+        return Judged(scores, torch.zeros(sequences.is_response.shape), 0.0)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a policy stands between the initial model and the optimum, averaged over the prompts."""
+
+    objective: float
+    best: float
+    total: float
+    """Sum of all replies' probabilities: 1."""
+
+
+def standing(policy: Policy, scorer: TableScorer) -> Standing:
+    """Exact objective of a policy and the best there is: beta log sum ref exp(reward / beta)."""
+    objectives, bests, totals = [], [], []
+    for prompt in PROMPTS:
+        answers = [Answer(prompt, reply) for reply in replies()]
+        rewards = torch.tensor([scorer.table[prompt, reply] - PENALTY * (reply[-1] != END) for reply in replies()])
+        logp = _exact(policy, answers)
+        reference = _exact(Policy(policy.split, seed=99), answers)  # fresh: B = 0, so the initial model
+        p = logp.exp()
+        objectives.append(float((p * (rewards - BETA * (logp - reference))).sum()))
+        bests.append(float(BETA * torch.logsumexp(reference + rewards / BETA, 0)))
+        totals.append(float(p.sum()))
+    count = len(PROMPTS)
+    return Standing(sum(objectives) / count, sum(bests) / count, sum(totals) / count)
+
+
+@torch.no_grad()
+def _exact(policy: Policy, answers: Sequence[Answer]) -> Tensor:
+    sequences = answer_sequences(answers, 0)
+    return policy.logps(policy.split.trunk(sequences.ids), sequences, DRAWING.temperature).sum(1)
+
+
+def solve(
+    seed: int, iterations: int, change: Callable[[PpoSettings], PpoSettings] = lambda settings: settings
+) -> tuple[Standing, Standing]:
+    """PPO in that world: where it stood before and after."""
+    split = SplitModel(tiny_world(seed), "all")
+    policy, scorer = Policy(split, seed), TableScorer(seed)
+    before = standing(policy, scorer)
+    settings = change(
+        PpoSettings(
+            iterations=iterations,
+            drawing=DRAWING,
+            episodes=384,
+            minibatches=2,
+            learning_rate=1e-2,
+            beta=BETA,
+            kl_target=1e9,
+            kl_night=1e9,
+            kl_total=1e9,
+            missing_end_penalty=PENALTY,
+            k3_limit=1.0,
+        )
+    )
+    learner = Learner.fresh(policy, PROMPTS, settings, seed, first_night=True)
+    learner.kl_control.low = learner.kl_control.high = BETA  # the optimum is that of one beta
+    train(learner, scorer, settings, Surroundings())
+    return before, standing(policy, scorer)
