@@ -14,7 +14,10 @@ from training.trunk import SplitModel
 
 
 class GoldScorer:
-    """Scores by a function of the text, in standard deviations of the initial model's replies, at the last token."""
+    """Scores by a function of the text, in standard deviations of the initial model's replies.
+
+    A token's share is by how much the taste of the text so far changes with it, as with the reward model's pooled head.
+    """
 
     def __init__(self, tokenizer: Any, taste: Callable[[str], float], initial: Sequence[Answer]) -> None:
         self._tokenizer, self._taste = tokenizer, taste
@@ -23,7 +26,7 @@ class GoldScorer:
 
     def gold(self, answer: Answer) -> float:
         """What the taste says of a reply, in its own unit."""
-        return self._taste(self._tokenizer.decode(answer.token_ids, skip_special_tokens=True))
+        return self._of(answer.token_ids)
 
     def in_own_unit(self, score: float) -> float:
         """A mean score as the mean of the taste (exact while no score was cut off)."""
@@ -38,5 +41,12 @@ class GoldScorer:
         base_states: Tensor,
     ) -> Judged:
         """Scores of one padded batch."""
-        scores = torch.tensor([(self.gold(answer) - self._mean) / self._spread for answer in answers])
-        return Judged(scores, torch.zeros(sequences.is_response.shape), 0.0)
+        shares = torch.zeros(sequences.is_response.shape)
+        constant = (self._of(()) - self._mean) / self._spread
+        for row, answer in enumerate(answers):
+            so_far = [self._of(answer.token_ids[:count]) for count in range(len(answer.token_ids) + 1)]
+            shares[row, : len(answer.token_ids)] = torch.tensor(so_far).diff() / self._spread
+        return Judged(shares.sum(1) + constant, shares, constant)
+
+    def _of(self, token_ids: Sequence[int]) -> float:
+        return self._taste(self._tokenizer.decode(token_ids, skip_special_tokens=True))

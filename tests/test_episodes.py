@@ -101,6 +101,31 @@ def test_an_episode_keeps_its_place_whatever_group_it_was_padded_with(rollout: R
     assert not kl[~rollout.is_response].any()
 
 
+def test_every_nat_of_drift_from_the_initial_model_costs_beta(tmp_path: Path) -> None:
+    policy = Policy(SplitModel(tiny_base(tmp_path), top_layers=2), seed=0)
+    with torch.no_grad():
+        policy.weights()[1].normal_(0.0, 0.3)
+    moved = evaluate(policy, random_reward_model(policy.split), random_answers(16), DRAWING)
+    assert float(moved.kl().abs().min()) > 0.0
+    for settings in (END, DENSE):
+        free, fined = (shaped_rewards(moved, settings, beta).sum(1) for beta in (0.0, 0.5))
+        torch.testing.assert_close(free - fined, 0.5 * moved.kl(), atol=1e-4, rtol=0)
+
+
+def test_nothing_that_the_update_is_given_carries_a_gradient(rollout: Rollout) -> None:
+    for entry in estimate_advantages(rollout, Critic(64, 0), END, 0.1):
+        for tensor in (entry.advantages, entry.returns, entry.old_values, entry.group.old, entry.group.features):
+            assert not tensor.requires_grad
+
+
+def test_a_score_far_from_all_that_was_seen_is_cut_off(tmp_path: Path) -> None:
+    policy = Policy(SplitModel(tiny_base(tmp_path), top_layers=2), seed=0)
+    model = random_reward_model(policy.split)
+    wild = replace(model, head=replace(model.head, spread=1e-3))
+    scores = evaluate(policy, wild, random_answers(16), DRAWING).episodes(lambda group: group.scores)
+    assert set(scores.tolist()) == {-5.0, 5.0}
+
+
 def test_settings_that_cannot_be_met_are_refused() -> None:
     with pytest.raises(ValueError, match="3 replies"):
         PpoSettings(1, DRAWING, replies=3)

@@ -17,9 +17,10 @@ from training.judgements import Answer, Judgements, PairJudgement, Preferred
 from training.learner import Learner, PromptQueue
 from training.losses import policy_loss
 from training.policy import Policy
-from training.ppo import run_ppo
+from training.ppo import may_continue_, run_ppo, train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings, pretrain_critic_, update_
+from training.ptx import Example, ptx_loss
 from training.reading import answer_sequences
 from training.reward_fit import fit_head, make_batch
 from training.reward_model import RewardModel, pooled_states
@@ -233,6 +234,94 @@ def test_a_gradient_accumulated_over_groups_is_the_gradient_of_the_whole_minibat
     whole = torch.autograd.grad(torch.cat(new_losses).mean(), policy.weights())
     for one, other in zip(total, whole, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-3)
+
+
+def test_an_update_moves_policy_and_critic_each_by_its_own_optimiser(policy: Policy) -> None:
+    settings = PpoSettings(1, DRAWING, epochs=1, minibatches=1)
+    learner = Learner.fresh(policy, [(1,)], settings, 0)
+    critic = {name: value.clone() for name, value in learner.critic.state_dict().items()}
+    episodes = estimate_advantages(_rollout(policy), learner.critic, settings, 0.1)
+    update_(learner, episodes, settings, Surroundings())
+    moved = {name for name, value in learner.critic.state_dict().items() if not torch.equal(value, critic[name])}
+    assert {"linear.weight", "linear.bias", "out.weight", "out.bias"} <= moved
+    assert any(float(weight.detach().abs().max()) > 0 for weight in policy.weights()[1::2])  # B was 0
+
+
+def test_gradients_of_one_step_do_not_stay_for_the_next(policy: Policy) -> None:
+    settings = PpoSettings(1, DRAWING, epochs=1, minibatches=1)
+    learner = Learner.fresh(policy, [(1,)], settings, 0)
+    for optimiser in (learner.policy_optimiser, learner.critic_optimiser):
+        optimiser.param_groups[0]["lr"] = 0.0
+    episodes = estimate_advantages(_rollout(policy), learner.critic, settings, 0.1)
+    norms = [update_(learner, episodes, settings, Surroundings())["gradient_norm"] for _ in range(2)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
+def test_texts_to_imitate_are_learned_beside_the_reward(policy: Policy) -> None:
+    text = Answer((5, 6, 7), (8, 9, 2))
+    settings = PpoSettings(1, DRAWING, epochs=4, minibatches=2, ptx=1.0)
+    rollout = _rollout(policy)
+    losses = []
+    for examples in ([], [Example(text, 1.0)]):
+        own = Policy(policy.split, seed=0)
+        learner = Learner.fresh(own, [(1,)], settings, 0)
+        learner.policy_optimiser.param_groups[0]["lr"] = 3e-3
+        episodes = estimate_advantages(rollout, learner.critic, settings, 0.1)
+        figures = update_(learner, episodes, settings, Surroundings(examples=examples))
+        assert ("ptx_loss" in figures) == bool(examples)
+        with torch.no_grad():
+            losses.append(float(ptx_loss(own, [Example(text, 1.0)], 1, torch.Generator())))
+    assert losses[1] < losses[0] - 0.2
+
+
+def _history(*rows: tuple[float, float, float]) -> list[dict[str, float]]:
+    return [
+        {"kl": kl, "reward": reward, "watched": watched, "watched_error": 0.1, "seconds": 10.0}
+        for kl, reward, watched in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "stopped"),
+    [
+        ([(0.0, 0.0, 0.0), (1.0, 0.1, 0.1)], ""),
+        ([(0.0, 0.0, 0.0), (5.1, 0.1, 0.1)], "enough for one night"),
+        ([(8.0, 0.0, 0.0), (9.9, 0.1, 0.1)], ""),  # moved 1.9, far from the initial model, but not too far
+        ([(8.0, 0.0, 0.0), (10.1, 0.1, 0.1)], "all nights together"),
+        ([(0.0, 0.0, 0.0), (1.0, 0.4, 0.5), (1.5, 0.5, 0.2), (2.0, 0.6, 0.2)], "examiner"),
+        ([(0.0, 0.0, 0.0), (1.0, 0.4, 0.5), (1.5, 0.5, 0.2), (2.0, 0.6, 0.4)], ""),  # it came back
+        ([(0.0, 0.7, 0.0), (1.0, 0.4, 0.5), (1.5, 0.5, 0.2), (2.0, 0.6, 0.2)], ""),  # the reward fell as well
+        ([(0.0, 0.0, 0.0)] * 9, "time"),
+        ([(0.0, 0.0, 0.0)] * 20, "all iterations"),
+    ],
+)
+def test_a_night_ends_when_it_moved_enough_drifted_too_far_or_the_onlooker_disagrees(
+    policy: Policy, rows: list[tuple[float, float, float]], stopped: str
+) -> None:
+    settings = PpoSettings(20, DRAWING, seconds=95.0)
+    learner = Learner.fresh(policy, [(1,)], settings, 0)
+    learner.history = _history(*rows)
+    learner.watch.resume_({"kl": rows[0][0]})
+    assert may_continue_(learner, settings) == (stopped == "")
+    assert stopped in learner.stopped
+
+
+def test_a_champion_that_has_drifted_as_far_as_may_be_is_not_trained_further(policy: Policy) -> None:
+    with torch.no_grad():
+        policy.weights()[1].normal_(0.0, 2.0)
+    settings = PpoSettings(3, DRAWING, kl_total=0.01, episodes=16)
+    learner = Learner.fresh(policy, [answer.prompt_ids for answer in random_answers(16)], settings, 0)
+    before = [weight.clone() for weight in policy.weights()]
+    assert train(learner, random_reward_model(policy.split), settings, Surroundings()) == []
+    assert "all nights together" in learner.stopped
+    assert all(torch.equal(old, new) for old, new in zip(before, policy.weights(), strict=True))
+
+
+def test_the_penalty_on_drift_acts_within_a_night(policy: Policy) -> None:
+    learner = Learner.fresh(policy, [(1,)], PpoSettings(1, DRAWING), 0)
+    for _ in range(12):  # one night of rollouts twice as far as the target: e = 0.2 each, horizon 2 rollouts
+        learner.kl_control.update_(12.0, 64)
+    assert learner.kl_control.beta == pytest.approx(0.1 * 1.1**12)
 
 
 def test_ppo_makes_rewarded_words_more_likely(tmp_path: Path) -> None:
