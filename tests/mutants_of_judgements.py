@@ -86,11 +86,10 @@ JUDGEMENTS_MUTANTS = (
         "few people share like many", "share = max(SHARE_OF_ONE, SHARES_OF_FEW / len(held))", "share = SHARE_OF_ONE"
     ),
     _weights("people foretold by themselves", "j.person not in left_out and j.weight > 0", "j.weight > 0"),
-    _weights("a ranking counts all its pairs as facts", "(math.sqrt(8 * len(act) + 1) - 1) / 2 / len(act)", "1.0"),
+    _weights("a ranking counts all its pairs as facts", "facts_of_ranking(len(act)) / len(act)", "1.0"),
     _weights(
         "those against the rest trusted most", "weights = {person: max(leaning, 0.0)", "weights = {person: abs(leaning)"
     ),
-    _weights("thumbs are evidence against a person", "pairs = Judgements(judgements.pairs, ())", "pairs = judgements"),
     _weights("few votes are enough to be judged by", "margins.acts < LEAST_OF_PERSON", "margins.acts < 1"),
     _split(
         "kept sides ignored",

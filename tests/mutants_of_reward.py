@@ -93,7 +93,7 @@ REWARD_MUTANTS = (
     _fit(
         "folds cut through conversations",
         "(fold_of[judgement.component] == fold) == inside",
-        "(hash(judgement.source) % folds == fold) == inside",
+        "(ord(judgement.source[1][-1]) % folds == fold) == inside",
     ),
     _fit(
         "folds foretold by what they were fitted to",
