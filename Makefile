@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 export GRADIO_ANALYTICS_ENABLED := False
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check night bench clean
+.PHONY: help demo test check mutants night bench clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,6 +23,9 @@ check: $(VENV)/.ready-dev ## ruff (lint and format) and mypy
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+mutants: $(VENV)/.ready-dev ## put known bugs into a copy, one at a time, and see the tests find them (ARGS="--only NAME")
+	OMP_WAIT_POLICY=passive $(RUN) -m tests.mutants $(ARGS)
 
 night: $(VENV)/.ready ## train one night from what people judged (DB, EFFORT=quick|normal|thorough)
 	$(RUN) -m training night $(GIVEN_DB) $(if $(EFFORT),--effort $(EFFORT))

@@ -95,6 +95,9 @@ def test_beta_stays_within_its_bounds() -> None:
     control = AdaptiveKl(beta=0.99, target=1.0, horizon=64, low=0.03, high=1.0)
     control.update_(100.0, 64)
     assert control.beta == 1.0
+    control = AdaptiveKl(beta=0.031, target=1.0, horizon=64, low=0.03, high=1.0)
+    control.update_(0.0, 64)  # .031 * .8 = .0248
+    assert control.beta == 0.03
 
 
 def test_explained_variance_is_one_for_a_perfect_critic_and_zero_for_a_constant_one() -> None:

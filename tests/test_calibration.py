@@ -39,6 +39,22 @@ def test_the_calibration_error_does_not_ask_which_side_was_left() -> None:
     assert calibration_error(forecasts[:99]) is None
 
 
+def test_the_calibration_error_of_five_bins_is_the_one_worked_by_hand() -> None:
+    # ln 3 says .75 for the left side, -ln 3 for the right one. Of 50 and 50, 40 and 30 came as said: .70 against .75.
+    sure = math.log(3)
+    left = [(sure, number < 40) for number in range(50)]
+    right = [(-sure, number < 20) for number in range(50)]
+    assert calibration_error(left + right) == pytest.approx(0.05)
+    # 50 times .5 and always right, 50 times .75 and right half the time: bins of 20 are off by
+    # 10, 10, 10 * .5 - 10 * .25 = 2.5, 5 and 5, together 32.5 of 100. Faults of opposite sign do not cancel.
+    shy, bold = [(0.0, True)] * 50, [(sure, number % 2 == 0) for number in range(50)]
+    assert calibration_error(shy + bold) == pytest.approx(0.325)
+
+
+def test_a_model_that_knows_nothing_and_says_so_has_no_calibration_error() -> None:
+    assert calibration_error([(0.0, number % 2 == 0) for number in range(200)]) == 0.0
+
+
 def test_rank_correlation_is_spearmans() -> None:
     # ranks 1 2 3 4 and 2 1 4 3: 1 - 6 * 4 / (4 * 15) = .6
     assert rank_correlation([1, 2, 3, 4], [20, 10, 40, 30]) == pytest.approx(0.6)

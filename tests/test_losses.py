@@ -49,6 +49,12 @@ def test_a_thumb_costs_minus_log_sigmoid_of_its_distance_to_the_threshold() -> N
     assert losses.tolist() == pytest.approx([0.313262, 1.313262], abs=1e-6)
 
 
+def test_smoothing_mixes_in_the_loss_of_the_opposite_thumb() -> None:
+    # A tenth flipped: .9 * .313262 + .1 * 1.313262 = .413262, and .9 * 1.313262 + .1 * .313262 = 1.213262
+    losses = thumb_losses(torch.tensor([3.0, 3.0]), torch.tensor([True, False]), torch.tensor(2.0), 0.1)
+    assert losses.tolist() == pytest.approx([0.413262, 1.213262], abs=1e-6)
+
+
 def test_pair_losses_equal_those_of_trl_on_the_same_tensors() -> None:
     # TRL's RewardTrainer: -logsigmoid(chosen - rejected).mean()
     chosen, rejected = torch.tensor([0.3, -1.2, 2.0]).double(), torch.tensor([-0.4, 0.9, 1.5]).double()
@@ -86,6 +92,18 @@ def test_the_policy_loss_ignores_padding_and_divides_by_the_count_it_is_given() 
     mask = torch.tensor([[True, False]])
     # ratio 1, A = 3 -> -3; over 6 tokens of the whole minibatch: -.5
     assert policy_loss(new, torch.zeros(1, 2), torch.tensor([[3.0, 1.0]]), mask, 0.2, 6).item() == pytest.approx(-0.5)
+
+
+def test_one_wild_token_costs_much_but_not_infinitely_much() -> None:
+    # The log-ratio 1000 is taken for 20: -A ratio = e^20 = 485,165,195.
+    loss = policy_loss(torch.tensor([[1000.0]]), torch.zeros(1, 1), -torch.ones(1, 1), torch.tensor([[True]]), 0.2, 1)
+    assert loss.item() == pytest.approx(485_165_195, rel=1e-5)
+
+
+def test_the_value_loss_ignores_padding_and_divides_by_the_count_it_is_given() -> None:
+    # V = old = 3, return 1: 4 / 2 = 2; over 8 tokens of the whole minibatch: .25
+    values, mask = torch.tensor([[3.0, math.nan]]), torch.tensor([[True, False]])
+    assert value_loss(values, values, torch.ones(1, 2), mask, 0.2, 8).item() == pytest.approx(0.25)
 
 
 def test_the_value_loss_takes_the_worse_of_clipped_and_unclipped() -> None:

@@ -1,7 +1,9 @@
 """The fast join finds exactly the clusters that comparing every text with every other one finds."""
 
+import time
 from fractions import Fraction
 from itertools import combinations
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -76,6 +78,30 @@ def test_short_texts_are_alike_only_when_equal() -> None:
 
 def test_nothing_has_no_clusters() -> None:
     assert clusters([]) == []
+
+
+def _family(count: int) -> list[str]:
+    """Texts that share two thirds of their letters, and with each other's rest common words only; none like another."""
+    draw = Random(0)
+    words = ["".join(draw.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(draw.randint(3, 9))) for _ in range(120)]
+    beginning = " ".join(words[40:])
+    return [f"{beginning} {' '.join(draw.choice(words[:40]) for _ in range(30))}" for _ in range(count)]
+
+
+def test_where_work_is_short_a_text_still_finds_its_twin_among_hundreds_that_share_its_beginning() -> None:
+    # All 80,000 pairs of 400 texts of 700 grams are 56,000,000 grams; with a tenth of it the twins are still found.
+    family = _family(400)
+    twins = [f"{text[:-1]}!" for text in family[::20]]
+    found = clusters(family + twins, work=5_000_000)
+    assert len(set(found)) == 400
+    assert found[400:] == found[:400:20]
+
+
+def test_the_work_bounds_how_long_texts_that_share_a_beginning_are_compared() -> None:
+    # Without a bound all pairs of 1,500 would be compared: 15 seconds; a twentieth of the grams of all takes 1 or 2.
+    started = time.process_time()
+    assert len(set(clusters(_family(1500), work=40_000_000))) > 1400
+    assert time.process_time() - started < 10
 
 
 def test_thousands_of_texts_with_one_long_beginning_are_joined_in_seconds() -> None:

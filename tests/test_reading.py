@@ -7,6 +7,7 @@ import torch
 
 from tests.training_fixtures import random_answers, tiny_base
 from training.features import CHUNK, Features, FeatureWriter
+from training.judgements import Answer
 from training.reading import TrunkStates, answer_sequences, groups_of_one_width, length_of, read_texts
 from training.reward_model import pooled_states
 from training.scratch import ScratchFile
@@ -19,8 +20,29 @@ def split(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return SplitModel(tiny_base(tmp_path_factory.mktemp("tiny"), dtype=request.param), top_layers=2)
 
 
+def _of_several_widths() -> list[Answer]:
+    """Texts padded to 32, 64 and 96 tokens, with end-of-turn tokens in every prompt, every second reply cut short."""
+    return [
+        Answer(answer.prompt_ids * repeats, answer.token_ids)
+        for repeats in (1, 4, 7)
+        for answer in random_answers(10, seed=repeats)
+    ]
+
+
+def test_pooled_states_are_the_sum_over_the_reply_alone_by_the_whole_model(split: SplitModel) -> None:
+    answers = _of_several_widths()
+    pooled = pooled_states(split, answers)
+    for row, answer in zip(pooled, answers, strict=True):
+        ids = torch.tensor([[*answer.prompt_ids, *answer.token_ids]])
+        with torch.no_grad():
+            states = split.base.model.model(input_ids=ids, use_cache=False).last_hidden_state[0]
+        expected = states[len(answer.prompt_ids) :].float().sum(0) / 64
+        exact = split.base.model.dtype == torch.float32
+        torch.testing.assert_close(row, expected, atol=1e-5 if exact else 0.03, rtol=0)
+
+
 def test_a_texts_states_do_not_depend_on_its_companions(split: SplitModel) -> None:
-    answers = random_answers(20)
+    answers = _of_several_widths()
     together = pooled_states(split, answers)
     assert torch.equal(together, torch.cat([pooled_states(split, [answer]) for answer in answers]))
     assert torch.equal(together[::2], pooled_states(split, answers[::2]))

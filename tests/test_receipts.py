@@ -56,6 +56,13 @@ def test_a_ranking_of_three_with_a_tie_is_three_rows_worth_two_facts() -> None:
     assert Judgements(found, ()).effective() == pytest.approx(2.0)
 
 
+def test_two_replies_of_a_ranking_that_came_out_the_same_teach_nothing_about_each_other() -> None:
+    same = replace(_reply(0), id="again")
+    ranking = replace(_ranking(1, 2, 3), replies=(_reply(0), same, _reply(1)))
+    found = _judged(rankings=(ranking,)).pairs
+    assert [(pair.left.token_ids, pair.right.token_ids) for pair in found] == [((5, 2), (6, 2))] * 2
+
+
 @given(st.lists(st.integers(1, 8), min_size=2, max_size=8))
 def test_a_ranking_of_k_weighs_k_minus_one_and_agrees_with_its_ranks(ranks: list[int]) -> None:
     ranking = _ranking(*ranks)

@@ -52,6 +52,18 @@ def test_each_adapter_over_the_shared_trunk_gives_what_its_own_whole_model_gives
     assert fingerprint(split.base.model) == before
 
 
+def test_an_adapter_drops_nothing_out_even_where_something_puts_it_into_training_mode(split: SplitModel) -> None:
+    ids = answer_sequences(random_answers(6), 0).ids
+    trunk = split.trunk(ids)
+    adapter, top = split.adapter()
+    _excite(adapter, 1)
+    assert not adapter.training
+    with torch.no_grad():
+        before = split.top(top, trunk)
+        adapter.train()
+        assert torch.equal(split.top(top, trunk), before)
+
+
 def test_an_adapter_shares_the_base_weights_instead_of_copying_them(split: SplitModel) -> None:
     adapter, _ = split.adapter()
     theirs = {weight.data_ptr() for weight in split.base.model.parameters()}

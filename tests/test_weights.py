@@ -11,6 +11,7 @@ from training.features import Features
 from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.split import Side
 from training.weights import (
+    OF_STRANGERS,
     SHARE_OF_ONE,
     SHARES_OF_FEW,
     age_weight,
@@ -44,6 +45,11 @@ def test_a_judgement_counts_half_after_thirty_days_and_never_less_than_three_ten
     created_at: str, weight: float
 ) -> None:
     assert age_weight(created_at, NOW) == pytest.approx(weight)
+
+
+def test_settled_weights_are_those_of_the_age() -> None:
+    old, new = _pair("a", 1, 1, "2026-01-30T00:00:00+00:00"), _pair("a", 2, 2, NOW)
+    assert [pair.weight for pair in settled(Judgements((old, new), ()), NOW).pairs] == pytest.approx([0.5, 1.0])
 
 
 def test_nine_votes_on_one_prompt_count_as_three() -> None:
@@ -88,6 +94,13 @@ def test_imported_judgements_are_neither_capped_nor_counted_as_copies() -> None:
     assert [pair.weight for pair in settled(Judgements(many, ()), NOW).pairs] == [1.0] * 51
 
 
+def test_thousands_of_imported_judgements_beside_a_few_people_keep_their_weight() -> None:
+    many = [_pair(NOBODY, number, prompt=number) for number in range(1000)]
+    few = [_pair(f"p{number % 5}", 2000 + number, prompt=2000 + number) for number in range(50)]
+    assert masses(Judgements((*many, *few), ())) == {f"p{person}": 10.0 for person in range(5)}
+    assert {pair.weight for pair in capped(Judgements((*many, *few), ())).pairs} == {1.0}
+
+
 def _crowd(inverted: int, people: int = 15, votes: int = 30) -> tuple[Features, Judgements, dict[Answer, int]]:
     """People who choose the text with the larger first feature (15 % wrong); the first few the other way round."""
     generator = torch.Generator().manual_seed(0)
@@ -130,6 +143,41 @@ def test_somebody_who_only_ever_presses_thumbs_down_is_strict_and_not_against_th
     )
     weights = agreement_weights(features, Judgements(judgements.pairs, strict), row_of, 0.1)
     assert weights["strict"] > 0.5
+
+
+def _with(
+    crowd: tuple[Features, Judgements, dict[Answer, int]], firsts: list[float], pairs: list[PairJudgement]
+) -> tuple[Features, Judgements, dict[Answer, int]]:
+    """The crowd and somebody more, whose texts (9,), (n,) have these first features and no others."""
+    features, judgements, row_of = crowd
+    more = torch.zeros(len(firsts), 8)
+    more[:, 0] = torch.tensor(firsts)
+    rows = {Answer((9,), (number,)): len(features) + number for number in range(len(firsts))}
+    joined = Features.of(torch.cat([features.matrix(), more]))
+    return joined, Judgements((*judgements.pairs, *pairs), ()), row_of | rows
+
+
+def _extra(number: int, left: int, right: int, source: tuple[str, str]) -> PairJudgement:
+    sides = Answer((9,), (left,)), Answer((9,), (right,))
+    return PairJudgement(*sides, Preferred.LEFT, 1.0, f"x{number}", Side.TRAIN, source, "x")
+
+
+def test_in_the_evidence_about_a_person_a_ranking_counts_as_its_facts_and_not_as_its_pairs() -> None:
+    # Texts 0 to 7 rise by .25, so their 28 pairs differ by .75 on average; texts 8 and 9 differ by .75 too.
+    # A ranking turned upside down is 7 facts against the taste, nine duels are 9 for it: 9 > 7, but 9 < 28.
+    firsts = [0.25 * place for place in range(8)] + [0.0, 0.75]
+    upside_down = [_extra(0, worse, better, ("ranking", "r")) for better in range(8) for worse in range(better)]
+    duels = [_extra(1 + number, 9, 8, ("duel", f"x{number}")) for number in range(9)]
+    weights = agreement_weights(*_with(_crowd(inverted=0), firsts, upside_down + duels), 0.1)
+    assert weights["x"] > 0.5
+
+
+@pytest.mark.parametrize(("votes", "known"), [(4, False), (5, True)])
+def test_four_votes_against_the_rest_are_too_few_to_count_nothing_and_five_are_enough(votes: int, known: bool) -> None:
+    against = [_extra(number, 0, 1, ("duel", f"x{number}")) for number in range(votes)]
+    weights = agreement_weights(*_with(_crowd(inverted=0), [-2.0, 2.0], against), 0.1)
+    assert (weights["x"] == 0.0) is known
+    assert known or weights["x"] == pytest.approx(OF_STRANGERS, abs=0.1)
 
 
 def test_the_cap_holds_on_each_side() -> None:

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from statistics import fmean
 
 LEAST_FOR_BINS = 100
 BINS = 5
@@ -23,16 +24,18 @@ def brier(forecasts: Sequence[tuple[float, bool]]) -> float | None:
 def calibration_error(forecasts: Sequence[tuple[float, bool]]) -> float | None:
     """Expected calibration error over five bins of equal mass; None below 100 forecasts, where it is mostly noise.
 
-    Which side of a pair is called left is chance, so forecasts are turned to the side the model prefers.
+    Which side of a pair is called left is chance, so forecasts are turned to the side the model prefers. Equal ones
+    share the mean of what came of them, so that their order tells nothing.
     """
     if len(forecasts) < LEAST_FOR_BINS:
         return None
     turned = sorted((chance(abs(margin)), came_true == (margin >= 0)) for margin, came_true in forecasts)
+    came = {p: fmean(right for _, right in equal) for p, equal in groupby(turned, key=lambda forecast: forecast[0])}
     edges = [round(index * len(turned) / BINS) for index in range(BINS + 1)]
     error = 0.0
     for start, stop in pairwise(edges):
         part = turned[start:stop]
-        error += abs(sum(p for p, _ in part) - sum(right for _, right in part))
+        error += abs(sum(p - came[p] for p, _ in part))
     return error / len(turned)
 
 

@@ -1,5 +1,6 @@
 """Typed, weighted judgements, each naming the row it came from (its receipt). Rows become judgements in `receipts`."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -65,6 +66,11 @@ class ThumbJudgement:
 
 
 Judgement = PairJudgement | ThumbJudgement
+
+
+def facts_of_ranking(pairs: int) -> float:
+    """How many independent facts all pairs of one ranking amount to: K - 1 of K (K - 1) / 2. Of one pair: 1."""
+    return (math.sqrt(8 * pairs + 1) - 1) / 2
 
 
 @dataclass(frozen=True)

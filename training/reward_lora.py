@@ -114,7 +114,7 @@ def train_lora(
             chosen = [judgement for index in indices for judgement in acts[int(index)]]
             # Weights count over all steps, not only inside one: a step of light judgements is a small one.
             share = sum(judgement.weight for judgement in chosen) / (BATCH * usual)
-            loss = share * _batch_loss(split, top, head, chosen, trunk, smoothing)
+            loss = share * step_loss(split, top, head, chosen, trunk, smoothing)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -131,7 +131,7 @@ def _acts(judgements: Judgements) -> list[list[Judgement]]:
     return list(found.values())
 
 
-def _batch_loss(
+def step_loss(
     split: SplitModel,
     top: Any,
     head: RewardHead,
@@ -139,6 +139,7 @@ def _batch_loss(
     trunk: TrunkStates,
     smoothing: float,
 ) -> torch.Tensor:
+    """The joint loss of a few judgements under the head's rewards of the states that `top` gives now -> scalar."""
     part = Judgements(
         tuple(judgement for judgement in chosen if isinstance(judgement, PairJudgement)),
         tuple(judgement for judgement in chosen if not isinstance(judgement, PairJudgement)),

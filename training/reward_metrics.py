@@ -1,20 +1,25 @@
-"""Is the reward model good enough? Accuracy with its interval, log-loss, thumbs, the rules of length, and the gate."""
+"""Is the reward model good enough? Accuracy with its interval, log-loss, thumbs, the rules of length, and the gate.
+
+Corrections are measured by kind only: a person's own text is told from a model's too easily to show a taste. A ranking
+of K counts as the K - 1 facts it amounts to, not as its K (K - 1) / 2 pairs. A margin of exactly 0 is half right.
+"""
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import Any
 
 from training.calibration import best_temperature, brier, calibration_error, rank_correlation
-from training.judgements import Judgement, PairJudgement, Preferred, ThumbJudgement
+from training.judgements import Judgement, PairJudgement, Preferred, ThumbJudgement, facts_of_ranking
 from training.reward_fit import HeldOut, mean_log_loss
 
 GATE_ACCURACY = 0.57
 GATE_CONFIDENCE = 0.8
 GATE_LOG_LOSS_GAIN = 0.01
-LEAST_PAIRS = 10
+LEAST_FACTS = 10
+TOO_EASY = "correction"
 LEAST_OF_PERSON = 5
 
 
@@ -24,9 +29,11 @@ class RewardMetrics:
 
     pairs: int
     """Decided pairs: ties have no right answer."""
+    facts: float
+    """What these pairs amount to; less than the pairs where there are rankings."""
     accuracy: float | None
     accuracy_low: float | None
-    """One-sided 80 % Wilson lower bound."""
+    """One-sided 80 % Wilson lower bound, for as many trials as there are facts."""
     log_loss: float
     """Weighted mean over pairs, ties and thumbs, in nats."""
     guess_log_loss: float
@@ -44,7 +51,7 @@ class RewardMetrics:
     length_correlation: float | None
     """Spearman's between the longer side's lead in tokens and in reward: near +-1, the model reads length alone."""
     accuracy_by_kind: dict[str, float]
-    """Accuracy on decided pairs (and, for thumbs, on which side of the threshold) by kind of feedback."""
+    """Accuracy on decided pairs (and, for thumbs, on which side of the threshold) by kind, corrections included."""
     accuracy_by_person: dict[str, float]
     """The same by person, for people with at least five judgements."""
 
@@ -55,21 +62,20 @@ class RewardMetrics:
 
 def measure(held: Sequence[HeldOut]) -> RewardMetrics:
     """Metrics of held-out predictions."""
-    decided = [
-        (entry.margin > 0) == (entry.judgement.preferred is Preferred.LEFT)
-        for entry in held
-        if isinstance(entry.judgement, PairJudgement) and entry.judgement.preferred is not Preferred.TIE
-    ]
+    by_kind = _accuracy_by(held, lambda judgement: judgement.source[0], 1)
+    held = [entry for entry in held if entry.judgement.source[0] != TOO_EASY]
+    pairs = [entry for entry in held if isinstance(entry.judgement, PairJudgement) and _right(entry) is not None]
+    right, facts = _facts(pairs)
     ups = [entry.margin for entry in held if isinstance(entry.judgement, ThumbJudgement) and entry.judgement.is_up]
     downs = [
         entry.margin for entry in held if isinstance(entry.judgement, ThumbJudgement) and not entry.judgement.is_up
     ]
-    right = sum(decided)
     forecasts = [forecast for entry in held if (forecast := _forecast(entry)) is not None]
     return RewardMetrics(
-        pairs=len(decided),
-        accuracy=right / len(decided) if decided else None,
-        accuracy_low=wilson(right, len(decided), GATE_CONFIDENCE)[0] if decided else None,
+        pairs=len(pairs),
+        facts=facts,
+        accuracy=right / facts if pairs else None,
+        accuracy_low=wilson(right, facts, GATE_CONFIDENCE)[0] if pairs else None,
         log_loss=mean_log_loss(held),
         guess_log_loss=_guess_log_loss(held),
         thumbs=len(ups) + len(downs),
@@ -79,7 +85,7 @@ def measure(held: Sequence[HeldOut]) -> RewardMetrics:
         calibration_error=calibration_error(forecasts),
         temperature=best_temperature(forecasts),
         length_correlation=_length_correlation(held),
-        accuracy_by_kind=_accuracy_by(held, lambda judgement: judgement.source[0], 1),
+        accuracy_by_kind=by_kind,
         accuracy_by_person=_accuracy_by(held, lambda judgement: judgement.person, LEAST_OF_PERSON),
     )
 
@@ -92,12 +98,34 @@ def _forecast(entry: HeldOut) -> tuple[float, bool] | None:
     return entry.margin, judgement.is_up
 
 
-def _accuracy_by(held: Sequence[HeldOut], key: Callable[[Judgement], str], least: int) -> dict[str, float]:
-    found: defaultdict[str, list[bool]] = defaultdict(list)
+def _right(entry: HeldOut) -> float | None:
+    """1 where what the margin speaks for came true, 0 where not, 1/2 where it speaks for nothing; None for a tie."""
+    if (forecast := _forecast(entry)) is None:
+        return None
+    margin, came_true = forecast
+    return 0.5 if margin == 0.0 else float((margin > 0.0) == came_true)
+
+
+def _facts(held: Iterable[HeldOut]) -> tuple[float, float]:
+    """(facts foretold rightly, facts) of what was decided."""
+    acts: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for entry in held:
-        if (forecast := _forecast(entry)) is not None:
-            found[key(entry.judgement)].append((forecast[0] > 0) == forecast[1])
-    return {name: sum(rights) / len(rights) for name, rights in sorted(found.items()) if len(rights) >= least}
+        if (right := _right(entry)) is not None:
+            acts[entry.judgement.source].append(right)
+    total, rights = 0.0, 0.0
+    for (kind, _), found in acts.items():
+        facts = facts_of_ranking(len(found)) if kind == "ranking" else len(found)
+        total, rights = total + facts, rights + facts * fmean(found)
+    return rights, total
+
+
+def _accuracy_by(held: Sequence[HeldOut], key: Callable[[Judgement], str], least: int) -> dict[str, float]:
+    parts: defaultdict[str, list[HeldOut]] = defaultdict(list)
+    for entry in held:
+        if _forecast(entry) is not None:
+            parts[key(entry.judgement)].append(entry)
+    found = {name: _facts(part) for name, part in sorted(parts.items()) if len(part) >= least}
+    return {name: right / facts for name, (right, facts) in found.items()}
 
 
 def _length_correlation(held: Sequence[HeldOut]) -> float | None:
@@ -108,7 +136,7 @@ def _length_correlation(held: Sequence[HeldOut]) -> float | None:
 
 def gate(metrics: RewardMetrics, name: str = "the reward model") -> str | None:
     """Why PPO must not run on this reward model, in plain words; None when it may."""
-    if metrics.accuracy is not None and metrics.pairs >= LEAST_PAIRS:
+    if metrics.accuracy is not None and metrics.facts >= LEAST_FACTS:
         assert metrics.accuracy_low is not None
         if metrics.accuracy < GATE_ACCURACY or metrics.accuracy_low <= 0.5:
             return (
@@ -127,7 +155,7 @@ def gate(metrics: RewardMetrics, name: str = "the reward model") -> str | None:
     return None
 
 
-def wilson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
+def wilson(successes: float, trials: float, confidence: float) -> tuple[float, float]:
     """Wilson's interval for a share; each bound holds one-sided with this confidence."""
     if trials == 0:
         return 0.0, 1.0

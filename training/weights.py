@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.features import Features
-from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred
+from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred, facts_of_ranking
 from training.reward_fit import HeldOut, fit_head, make_batch, predict
 from training.reward_model import RewardHead
 from training.split import Side
@@ -168,7 +168,7 @@ def _margins_of_people(held_out: Sequence[HeldOut]) -> dict[str, Margins]:
 
 
 def _margins(acts: list[list[float]]) -> Margins:
-    facts = [(math.sqrt(8 * len(act) + 1) - 1) / 2 / len(act) for act in acts for _ in act]  # K - 1 of K (K - 1) / 2
+    facts = [facts_of_ranking(len(act)) / len(act) for act in acts for _ in act]
     values = [margin for act in acts for margin in act]
     return Margins(torch.tensor(values).double(), torch.tensor(facts).double(), len(acts))
 

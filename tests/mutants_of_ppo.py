@@ -1,0 +1,107 @@
+"""Bugs of PPO's maths, of sequences and of the policy."""
+
+from tests.mutant import mutants_of
+
+_losses = mutants_of("training/losses.py", "tests/test_losses.py")
+_advantages = mutants_of("training/advantages.py", "tests/test_advantages.py")
+_sequences = mutants_of("training/sequences.py", "tests/test_sequences.py")
+_trunk = mutants_of("training/trunk.py", "tests/test_trunk.py")
+_policy = mutants_of("training/policy.py", "tests/test_policy.py")
+
+PPO_MUTANTS = (
+    _losses("sides of a pair swapped", "[d / 2, -d / 2, log_nu", "[-d / 2, d / 2, log_nu"),
+    _losses("d not halved in Davidson", "[d / 2, -d / 2, log_nu", "[d, -d, log_nu"),
+    _losses("a tie is smoothed into a win", "where(outcome == TIE, outcome, 1", "where(outcome == TIE, LEFT, 1"),
+    _losses("pairs not smoothed", "return (1 - smoothing) * given + smoothing * flipped", "return given"),
+    _losses(
+        "thumbs not smoothed", "+ smoothing * functional.softplus(margin)", "+ smoothing * functional.softplus(-margin)"
+    ),
+    _losses("threshold of thumbs with the wrong sign", "sign * (r - delta)", "sign * (r + delta)"),
+    _losses("thumbs up and down swapped", "torch.where(is_up, 1.0, -1.0)", "torch.where(is_up, -1.0, 1.0)"),
+    _losses("no clip", "clipped = ratio.clamp(1 - clip, 1 + clip)", "clipped = ratio"),
+    _losses("clip takes the better of two", "torch.maximum(-advantages * ratio", "torch.minimum(-advantages * ratio"),
+    _losses("log-ratio not bounded", "(new - old).clamp(-20.0, 20.0)", "(new - old)"),
+    _losses(
+        "policy loss over padding too",
+        "    return torch.where(is_response, losses, 0.0).sum()",
+        "    return losses.sum()",
+    ),
+    _losses(
+        "policy loss divided by its own part",
+        "    return torch.where(is_response, losses, 0.0).sum() / count",
+        "    return torch.where(is_response, losses, 0.0).sum() / is_response.sum()",
+    ),
+    _losses("value not clipped", "near = old_values + (values - old_values).clamp(-clip, clip)", "near = values"),
+    _losses(
+        "value loss takes the better of two", "torch.maximum((values - returns)", "torch.minimum((values - returns)"
+    ),
+    _losses("value loss over padding too", "0.5 * torch.where(is_response, losses, 0.0)", "0.5 * losses"),
+    _losses(
+        "value loss divided by its own part",
+        "0.5 * torch.where(is_response, losses, 0.0).sum() / count",
+        "0.5 * torch.where(is_response, losses, 0.0).sum() / is_response.sum()",
+    ),
+    _losses("k1 with the wrong sign", "    return logp - reference_logp", "    return reference_logp - logp"),
+    _losses("k3 of the other direction", "torch.exp(-k) - 1 + k", "torch.exp(k) - 1 - k"),
+    _losses("k3 in place of k1", "    return logp - reference_logp", "    return k3(logp, reference_logp)"),
+    _advantages("V shifted by one", "values[:, t + 1] if t + 1 <", "values[:, t] if t + 1 <"),
+    _advantages("values of padding leak", "    values = torch.where(is_response, values, 0.0)\n", ""),
+    _advantages(
+        "score one slot after the end",
+        "last = is_response.sum(1) - 1",
+        "last = is_response.sum(1).clamp(max=is_response.shape[1] - 1)",
+    ),
+    _advantages("score at the first token", "last = is_response.sum(1) - 1", "last = 0 * is_response.sum(1)"),
+    _advantages("KL rewarded", "torch.where(is_response, -beta * kl, 0.0)", "torch.where(is_response, beta * kl, 0.0)"),
+    _advantages("KL of padding fined", "torch.where(is_response, -beta * kl, 0.0)", "-beta * kl"),
+    _advantages("gamma left out of the sum", "delta + gamma * lam * later", "delta + lam * later"),
+    _advantages("lambda left out of the sum", "delta + gamma * lam * later", "delta + gamma * later"),
+    _advantages("return without the value", "torch.where(is_response, advantages + values, 0.0)", "advantages"),
+    _advantages("whitened over padding too", "entries = x[is_response]", "entries = x"),
+    _advantages("not whitened", "(x - mean) * torch.rsqrt(", "(x - mean) + 0 * torch.rsqrt("),
+    _advantages("whitened by the unbiased variance", "entries.var(correction=0)", "entries.var(correction=1)"),
+    _advantages("beta goes the wrong way", "kl / self.target - 1,", "1 - kl / self.target,"),
+    _advantages("beta without its bounded step", "min(max(kl / self.target - 1, -0.2), 0.2)", "kl / self.target - 1"),
+    _advantages("beta without a lower bound", ", self.low), self.high)", ", 0.0), self.high)"),
+    _advantages("beta without an upper bound", "min(max(self.beta * (1", "max(max(self.beta * (1"),
+    _sequences("states read one place late", "_lengths[rows] + steps + shift]", "_lengths[rows] + steps + shift + 1]"),
+    _sequences("shift to the predicting place left out", "[rows] + steps + shift]", "[rows] + steps]"),
+    _sequences(
+        "ids read one place early", "self.prompt_lengths[rows] + steps]", "self.prompt_lengths[rows] + steps - 1]"
+    ),
+    _sequences(
+        "mask from ids that are not pad",
+        "        return torch.arange(steps)[None] < self.response_lengths[:, None]",
+        "        inside = torch.arange(steps)[None] < self.response_lengths[:, None]\n"
+        "        places = (self.prompt_lengths[:, None] + torch.arange(steps)).clamp(max=self.ids.shape[1] - 1)\n"
+        "        return inside & (self.ids.gather(1, places) != 2)",
+    ),
+    _sequences("padded on the left", "[*prompt, *response] + [pad_id] * (width", "[pad_id] * (width"),
+    _trunk("temperature left out", ".copy_(logits).div_(temperature)", ".copy_(logits)"),
+    _trunk("temperature left out of the gradient", "(-grad / ctx.temperature)", "(-grad)"),
+    _trunk("gradient with the wrong sign", "(-grad / ctx.temperature)", "(grad / ctx.temperature)"),
+    _trunk("dropout of a tenth", "lora_dropout=0.0", "lora_dropout=0.1"),
+    _trunk(
+        "adapter put into the base itself",
+        "get_peft_model(twin(self.base.model, self.top_layers, share_weights=True), config)",
+        "get_peft_model(self.base.model, config)",
+    ),
+    _trunk(
+        "adapter's top copies the base",
+        "twin(self.base.model, self.top_layers, share_weights=True)",
+        "copy.deepcopy(self.base.model)",
+    ),
+    _policy(
+        "policy answers with the reference",
+        'differentiable in the LoRA."""\n        states = self.split.top(self._top, trunk_states)',
+        'differentiable in the LoRA."""\n        states = self.split.top(self.split.reference, trunk_states)',
+    ),
+    _policy(
+        "log-probabilities read at the word itself",
+        "at_responses(states, shift=-1)\n    return",
+        "at_responses(states)\n    return",
+    ),
+    _policy("twin without the LoRA's scale", "self.tensors(), ALPHA / RANK", "self.tensors(), 1.0"),
+    _policy("a scale of temperature 1", "sequences.response_ids(), temperature)", "sequences.response_ids(), 1.0)"),
+    _policy("the base is trained too", ' if "lora_" in name]', "]"),
+)

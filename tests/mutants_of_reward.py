@@ -1,0 +1,187 @@
+"""Bugs of the reward model: reading, fitting, the ladder, and what it is said to be worth."""
+
+from tests.mutant import mutants_of
+
+_reading = mutants_of("training/reading.py", "tests/test_reading.py")
+_model = mutants_of("training/reward_model.py", "tests/test_reward_model.py", "tests/test_reward_ladder.py")
+_fit = mutants_of("training/reward_fit.py", "tests/test_reward_fit.py")
+_ladder = mutants_of("training/reward_ladder.py", "tests/test_reward_ladder.py")
+_lora = mutants_of("training/reward_lora.py", "tests/test_reward_lora.py")
+_metrics = mutants_of("training/reward_metrics.py", "tests/test_reward_metrics.py")
+_calibration = mutants_of("training/calibration.py", "tests/test_calibration.py")
+
+REWARD_MUTANTS = (
+    _reading(
+        "pooled over prompt and padding",
+        "sequences.unpack(sequences.at_responses(states).float()).sum(1)",
+        "states.float().sum(1)",
+    ),
+    _reading("pooled one token early", "sequences.at_responses(states)", "sequences.at_responses(states, shift=-1)"),
+    _reading(
+        "pooled at the last prompt token",
+        "sequences.at_responses(states).float()).sum(1)",
+        "sequences.at_responses(states, shift=-1).float())[:, 0]",
+    ),
+    _reading("mean in place of sum", ".sum(1) / POOL_TOKENS", ".mean(1)"),
+    _reading("texts of several widths read together", "if own != width or (", "if not groups or ("),
+    _reading(
+        "last token of each reply not read",
+        "[answer.token_ids for answer in answers], pad_id)",
+        "[answer.token_ids[:-1] for answer in answers], pad_id)",
+    ),
+    _reading("cached states of another text", "self._end += wanted.nbytes", "self._end += wanted.nbytes // 2"),
+    _model(
+        "scores not centred", "(self.rewards(pooled) - self.offset) / self.spread", "self.rewards(pooled) / self.spread"
+    ),
+    _model(
+        "scores not scaled", "(self.rewards(pooled) - self.offset) / self.spread", "self.rewards(pooled) - self.offset"
+    ),
+    _model(
+        "doubt added in place of taken off",
+        "self.head.scores(pooled) - self.doubt(pooled)",
+        "self.head.scores(pooled) + self.doubt(pooled)",
+    ),
+    _model(
+        "token shares on another scale",
+        "self.weight / self.scale / POOL_TOKENS / self.spread",
+        "self.weight / self.scale / POOL_TOKENS",
+    ),
+    _model(
+        "mean of the features not taken off",
+        "features.dot(direction) - self.mean @ direction",
+        "features.dot(direction)",
+    ),
+    _model("constant forgets the offset", "@ self.weight - self.offset) / self.spread", "@ self.weight) / self.spread"),
+    _model("usual doubt shifts the mean", "model.head.offset - usual_doubt * model.head.spread", "model.head.offset"),
+    _fit(
+        "leniency with the wrong sign",
+        "delta + leniency[batch.thumb_person] if",
+        "delta - leniency[batch.thumb_person] if",
+    ),
+    _fit(
+        "leniency ignored in predictions",
+        "known = [head.leniency.get(thumb.person, 0.0)",
+        "known = [0.0 * len(thumb.person)",
+    ),
+    _fit(
+        "threshold with the wrong sign",
+        "return head.delta + torch.tensor(known",
+        "return -head.delta + torch.tensor(known",
+    ),
+    _fit(
+        "threshold of thumbs not fitted",
+        "delta + leniency[batch.thumb_person] if leniency is not None and batch.people else delta",
+        "0.0 * delta",
+    ),
+    _fit(
+        "smoothing of pairs ignored",
+        "pair_losses(d, batch.outcome, log_nu, smoothing)).sum()",
+        "pair_losses(d, batch.outcome, log_nu, 0.0)).sum()",
+    ),
+    _fit("smoothing of thumbs ignored", "batch.is_up, turns, smoothing)", "batch.is_up, turns, 0.0)"),
+    _fit("many judgements smoothed more", "judgements.effective() < MANY", "judgements.effective() > MANY"),
+    _fit("weights of pairs ignored", "(batch.pair_weight * pair_losses(", "(pair_losses("),
+    _fit("weights of thumbs ignored", "(batch.thumb_weight * thumb_losses(", "(thumb_losses("),
+    _fit(
+        "weights ignored in the mean log-loss",
+        "sum(held.judgement.weight * held.loss for",
+        "sum(weight / len(predicted) * held.loss for",
+    ),
+    _fit("rewards not centred", " + (centring * rewards.square()).sum()", ""),
+    _fit("no ridge", "pull / scale + ridge * weight.detach()", "pull / scale"),
+    _fit("ties counted as wins of the right", "Preferred.TIE: TIE}", "Preferred.TIE: RIGHT}"),
+    _fit(
+        "folds cut through conversations",
+        "(fold_of[judgement.component] == fold) == inside",
+        "(ord(judgement.source[1][-1]) % folds == fold) == inside",
+    ),
+    _fit(
+        "folds foretold by what they were fitted to",
+        "(part(fold, False), part(fold, True))",
+        "(judgements, part(fold, True))",
+    ),
+    _fit("the worst ridge is taken", "best = min(RIDGES", "best = max(RIDGES"),
+    _fit("ridge of a sample not scaled to all", "    ridge *= len(some) / len(judgements)", "    ridge *= 1.0"),
+    _ladder(
+        "examiner trained on train labels",
+        "make_batch(exam, row_of), examiner_ridge",
+        "make_batch(train + exam, row_of), examiner_ridge",
+    ),
+    _ladder(
+        "examiner's ridge chosen on train labels",
+        "examiner_folds = cross_validate(features, exam, row_of)",
+        "examiner_folds = cross_validate(features, train, row_of)",
+    ),
+    _ladder(
+        "reward model trained on exam labels",
+        "make_batch(train, row_of), ridge, smoothing",
+        "make_batch(train + exam, row_of), ridge, smoothing",
+    ),
+    _ladder(
+        "reward model checked on what it was fitted to",
+        "held = [*out_of_fold, *predict(features, head, asked, row_of)]",
+        "held = predict(features, head, train + asked, row_of)",
+    ),
+    _ladder(
+        "examiner checked on what it was fitted to",
+        "examiner_held = [*examiner_folds,",
+        "examiner_held = [*predict(features, examiner_head, exam, row_of),",
+    ),
+    _ladder(
+        "cap off after the weighing of people",
+        "return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted",
+        "return weighed.where(lambda judgement: judgement.weight > 0.0), distrusted",
+    ),
+    _ladder(
+        "distrusted people counted",
+        "return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted",
+        "return capped(judgements), distrusted",
+    ),
+    _ladder("weights by age and copies left out", "    judgements = settled(judgements, now)\n", ""),
+    _ladder(
+        "LoRA chosen on the exam",
+        "split, head, ridge, train, validation, features",
+        "split, head, ridge, train, validation + exam, features",
+    ),
+    _ladder("scores not normalised", "model=model.normalised(initial)", "model=model"),
+    _lora(
+        "weights of judgements ignored between steps",
+        "        share = sum(judgement.weight for judgement in chosen) / (BATCH * usual)",
+        "        share = 1.0",
+    ),
+    _lora(
+        "pairs of one ranking in several steps",
+        "found[judgement.source].append(judgement)",
+        "found[judgement.source + (str(id(judgement)),)].append(judgement)",
+    ),
+    _lora("always kept", "if after > before - LEAST_GAIN:", "if after > before + 1000:"),
+    _lora("kept where it is worse", "if after > before - LEAST_GAIN:", "if after < before - LEAST_GAIN:"),
+    _lora(
+        "tried on what it is judged by",
+        "lambda judgement: judgement.component not in kept_back",
+        "lambda judgement: True",
+    ),
+    _lora("LoRA trained without the mean taken off", "double() - head.mean) @ direction", "double()) @ direction"),
+    _lora("head's scale left out", "direction = head.weight / head.scale", "direction = head.weight"),
+    _lora("trained without smoothing", "thresholds(head, part), smoothing)", "thresholds(head, part), 0.0)"),
+    _lora(
+        "thumbs turned at zero",
+        "head.log_nu, thresholds(head, part), smoothing",
+        "head.log_nu, 0 * thresholds(head, part), smoothing",
+    ),
+    _calibration("Brier without the square", "(chance(margin) - came_true) ** 2", "abs(chance(margin) - came_true)"),
+    _calibration(
+        "calibration of the left side",
+        "(chance(abs(margin)), came_true == (margin >= 0))",
+        "(chance(margin), came_true)",
+    ),
+    _calibration(
+        "faults of bins cancel",
+        "error += abs(sum(p - came[p] for p, _ in part))",
+        "error += sum(p - came[p] for p, _ in part)",
+    ),
+    _calibration("temperature upside down", "scale = math.exp(-log_t)", "scale = math.exp(log_t)"),
+    _calibration("temperature with the greatest loss", "if loss(left) < loss(right)", "if loss(left) > loss(right)"),
+    _calibration("ties of ranks in order of appearance", "(start + stop) / 2 + 1", "place + 1"),
+    _calibration("few forecasts are enough for bins", "if len(forecasts) < LEAST_FOR_BINS:", "if not forecasts:"),
+)

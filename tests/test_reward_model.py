@@ -1,0 +1,82 @@
+"""From pooled states to scores and token shares, by the definition and with numbers worked by hand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.training_fixtures import random_answers, random_head, tiny_base
+from training.reward_model import RewardHead, RewardModel
+from training.trunk import SplitModel
+
+ANSWERS = random_answers(20)
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> SplitModel:
+    return SplitModel(tiny_base(tmp_path_factory.mktemp("tiny")), top_layers=2)
+
+
+def _head(**changes: float) -> RewardHead:
+    """Two features: r = 3 (x - 1) / 2 - (y - 4) / 10."""
+    weight, mean, scale = (torch.tensor(pair).double() for pair in ([3.0, -1.0], [1.0, 4.0], [2.0, 10.0]))
+    return replace(RewardHead(weight, mean, scale, torch.tensor(-1.0), torch.tensor(0.0)), **changes)
+
+
+def test_a_reward_is_the_standardised_features_times_the_weights_and_a_score_is_it_standardised_again() -> None:
+    # x = 5, y = 14: 3 * 4 / 2 - 10 / 10 = 5; x = 1, y = 4: 0. z = (r - 1) / 2.
+    pooled = torch.tensor([[5.0, 14.0], [1.0, 4.0]])
+    assert _head().rewards(pooled).tolist() == pytest.approx([5.0, 0.0])
+    assert _head(offset=1.0, spread=2.0).scores(pooled).tolist() == pytest.approx([2.0, -0.5])
+
+
+def test_token_shares_and_the_constant_add_up_to_the_score() -> None:
+    # Two tokens whose states sum to 64 * (5, 14): their shares are 32 * (3 * s / 2 - t / 10) / 64 / 2 each in turn.
+    head = _head(offset=1.0, spread=2.0)
+    states = torch.tensor([[128.0, 64.0], [192.0, 832.0]])
+    # 1.5 / 128 * 128 - .1 / 128 * 64 = 1.45; 1.5 / 128 * 192 - .1 / 128 * 832 = 1.6; constant (-1.5 + .4 - 1) / 2
+    assert head.token_shares(states).tolist() == pytest.approx([1.45, 1.6])
+    assert head.constant == pytest.approx(-1.05)
+    assert float(head.token_shares(states).sum()) + head.constant == pytest.approx(2.0)
+
+
+def test_normalising_sets_mean_and_deviation_of_the_initial_replies() -> None:
+    # Rewards 5 and 0: mean 2.5, sd 2.5.
+    head = _head().normalised(torch.tensor([[5.0, 14.0], [1.0, 4.0]]))
+    assert (head.offset, head.spread) == pytest.approx((2.5, 2.5))
+    alike = _head().normalised(torch.ones(3, 2))
+    assert alike.spread == 1.0  # nothing varies: no division by zero
+
+
+def test_doubt_is_the_variance_of_the_members_and_is_taken_off_the_score(split: SplitModel) -> None:
+    members = tuple(random_head(split, seed) for seed in range(3))
+    model = RewardModel(split, members[0], members=members)
+    pooled = model.pooled(ANSWERS)
+    each = torch.stack([member.scores(pooled) for member in members])
+    variance = ((each - each.mean(0)) ** 2).mean(0)
+    assert float(variance.min()) > 0
+    torch.testing.assert_close(model.scores(ANSWERS), each[0] - variance)
+    assert not RewardModel(split, members[0]).doubt(pooled).any()
+
+
+def test_with_members_too_the_mean_score_of_the_initial_replies_is_zero(split: SplitModel) -> None:
+    members = tuple(random_head(split, seed) for seed in range(3))
+    scores = RewardModel(split, members[0], members=members).normalised(ANSWERS).scores(ANSWERS)
+    assert float(scores.mean()) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("excited", [False, True])
+def test_a_models_states_are_those_of_its_own_top_over_the_shared_trunk(split: SplitModel, excited: bool) -> None:
+    adapter, top = split.adapter() if excited else (None, None)
+    if adapter is not None:
+        with torch.no_grad():
+            for name, weight in adapter.named_parameters():
+                if "lora_B" in name:
+                    weight.normal_(0, 0.1, generator=torch.Generator().manual_seed(0))
+    model = RewardModel(split, random_head(split), adapter, top)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    trunk = split.trunk(ids)
+    base = split.top(split.reference, trunk)
+    expected = split.top(top, trunk) if excited else base
+    assert torch.equal(model.states(split, ids, trunk, base), expected)
+    assert torch.equal(expected, base) is not excited
