@@ -1,0 +1,108 @@
+"""Bugs of PPO's loop: rollouts, what tokens are worth, the update, checkpoints, the rules that stop a night."""
+
+from tests.mutant import mutants_of
+
+_rollout = mutants_of("training/rollout.py", "tests/test_ppo.py", "tests/test_episodes.py")
+_episodes = mutants_of("training/episodes.py", "tests/test_episodes.py", "tests/test_ppo.py")
+_update = mutants_of("training/ppo_update.py", "tests/test_ppo.py", "tests/test_invariants.py")
+_loop = mutants_of("training/ppo.py", "tests/test_ppo.py", "tests/test_learner.py")
+_learner = mutants_of("training/learner.py", "tests/test_learner.py")
+_rules = mutants_of("training/invariants.py", "tests/test_invariants.py")
+_ptx = mutants_of("training/ptx.py", "tests/test_ptx.py")
+_critic = mutants_of("training/critic.py", "tests/test_ppo.py")
+_baseline = mutants_of("training/advantages.py", "tests/test_episodes.py")
+
+LOOP_MUTANTS = (
+    _rollout(
+        "old without the temperature",
+        "policy.logps_and_entropy(trunk, sequences, drawing.temperature)",
+        "policy.logps_and_entropy(trunk, sequences, 1.0)",
+    ),
+    _rollout(
+        "reference without the temperature",
+        "reference_logps(split, base_states, sequences, drawing.temperature)",
+        "reference_logps(split, base_states, sequences, 1.0)",
+    ),
+    _rollout(
+        "the reference is the policy",
+        "reference=reference_logps(split, base_states, sequences, drawing.temperature)",
+        "reference=old",
+    ),
+    _rollout("scores not cut off", "judged.scores.clamp(-SCORE_LIMIT, SCORE_LIMIT)", "judged.scores"),
+    _rollout("finished is not finished", "answer.token_ids[-1] in split", "answer.token_ids[-1] not in split"),
+    _rollout(
+        "critic sees the token it is to value",
+        "sequences.at_responses(base_states, shift=-1)",
+        "sequences.at_responses(base_states)",
+    ),
+    _episodes("drift is told from the policy itself", "k1(group.old, group.reference)", "k1(group.old, group.old)"),
+    _episodes("an end is fined", "(~finished).float()", "finished.float()"),
+    _episodes("advantages not whitened", "    advantages = whiten(advantages, mask)\n", ""),
+    _episodes("the constant rewards an early end", "token_rewards(kl, scores - constant,", "token_rewards(kl, scores,"),
+    _episodes("old values carry a gradient", "@torch.no_grad()\ndef old_values", "def old_values"),
+    _episodes("dense credit with a head start", "if settings.credit is Credit.END else torch.zeros_like(running)", ""),
+    _episodes(
+        "compared with the whole reply from every place",
+        "compared = returns if settings.credit is Credit.DENSE else returns[:, :1]",
+        "compared = returns[:, :1]",
+    ),
+    _baseline(
+        "a reply is compared with itself too", "(totals[index] - values) / others", "totals[index] / (others + 1)"
+    ),
+    _baseline("shares paid twice", "        scores = scores - shares.sum(1)\n", ""),
+    _update(
+        "the optimiser lacks the critic",
+        "        learner.critic_optimiser.step()\n    return figures",
+        "    return figures",
+    ),
+    _update("the policy's optimiser does not step", "    learner.policy_optimiser.step()\n", ""),
+    _update("gradients pile up", "    learner.policy_optimiser.zero_grad()\n", ""),
+    _update("the ratio is never checked", "first=steps == 0)", "first=False)"),
+    _update("ptx pushes away", "settings.ptx * loss", "-settings.ptx * loss"),
+    _update(
+        "new without the temperature",
+        "learner.policy.logps(group.trunk, group.sequences, settings.drawing.temperature)",
+        "learner.policy.logps(group.trunk, group.sequences, 1.0)",
+    ),
+    _update("epochs never end early", "if moved > settings.k3_limit:", "if moved > 1e9:"),
+    _loop("no bound on one night's drift", "elif moved > settings.kl_night:", "elif moved > 1e9:"),
+    _loop("no bound on all nights' drift", 'elif history[-1]["kl"] > settings.kl_total:', "elif False:"),
+    _loop("a champion beyond the bound is trained on", "if rollout.mean_kl() > settings.kl_total:", "if False:"),
+    _loop("the onlooker is not heard", "elif overoptimised(history):", "elif False:"),
+    _loop("beta never moves", "        learner.kl_control.update_(rollout.mean_kl(), settings.episodes)\n", ""),
+    _loop("the learning rate does not fall", "(1 - iteration / settings.iterations)", "1.0"),
+    _learner("the generator is not continued", '        self.generator.set_state(tensors["generator"])\n', ""),
+    _learner(
+        "Adam's moments are not continued",
+        '            optimiser.load_state_dict({"state": moments,',
+        '            dict({"state": moments,',
+    ),
+    _learner(
+        "beta is not continued",
+        'float(state["beta"]), int(state["taken"])',
+        'self.kl_control.beta, int(state["taken"])',
+    ),
+    _learner("prompts begin anew", 'float(state["beta"]), int(state["taken"])', 'float(state["beta"]), 0'),
+    _learner("the critic is not continued", '        self.critic.load_state_dict(_under("critic.", tensors))\n', ""),
+    _rules("no number is a number", "if not torch.isfinite(values).all():", "if False:"),
+    _rules("drift of a fresh policy is fine", 'if self._first_night and now["kl"] != 0.0:', "if False:"),
+    _rules("the base may change", "if fingerprint(self._base.model) != self._base.fingerprint:", "if False:"),
+    _rules("equal advantages are fine", "if not float(advantages.std(correction=0)) > 0.0:", "if False:"),
+    _rules("any ratio is fine", "if not torch.equal(new, old):", "if False:"),
+    _rules("a part without gradient is fine", "            if norm == 0.0:", "            if False:"),
+    _rules("a wild loss is fine", "            if not math.isfinite(value):", "            if False:"),
+    _rules("silence is fine", 'if now["length"] < LEAST_TOKENS <= start["length"]:', "if False:"),
+    _rules("no end is fine", 'if now["finished"] < least_endings:', "if False:"),
+    _rules("no entropy is fine", 'if now["entropy"] < ENTROPY_KEPT * start["entropy"]:', "if False:"),
+    _rules("any drift is fine", 'if now["kl"] > KL_CEILING:', "if False:"),
+    _rules("repetition is fine", 'if now["looping"] > start["looping"] + LOOPING_ADDED:', "if False:"),
+    _ptx("disliked replies are imitated", "if thumb.is_up]", "]"),
+    _ptx("duels are imitated", 'return source[0] == "correction" and preferred', "return preferred"),
+    _ptx("imitated with the wrong sign", "return -logps.sum()", "return logps.sum()"),
+    _ptx(
+        "weights of examples ignored",
+        "torch.multinomial(weights, count",
+        "torch.multinomial(torch.ones_like(weights), count",
+    ),
+    _critic("the critic starts from nothing", "return running + values[..., 0]", "return values[..., 0]"),
+)
