@@ -10,10 +10,13 @@ the choices wrong), as in a real night; then `--credit` and `--baseline` can be 
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -54,17 +57,23 @@ class Trial:
 
 def main() -> None:
     words = _arguments()
-    settings = load_settings()
-    base = load_base(settings.model, settings.cache)
-    layers = len(decoder_layers(base.model)) if words.layers == "all" else int(words.layers)
-    trials = []
-    for taste in words.tastes:
-        for seed in range(words.seed, words.seed + words.seeds):
-            trials.append(run_trial(base, layers, taste, seed, words))
-            print(f"{taste} {seed}: {trials[-1].figures}", file=sys.stderr, flush=True)
+    wanted = [(taste, seed) for seed in range(words.seed, words.seed + words.seeds) for taste in words.tastes]
+    # Processes of their own, each on its share of the cores: two on one thread each are faster than one on two.
+    with ProcessPoolExecutor(words.jobs, mp_context=get_context("spawn")) as pool:
+        trials = list(pool.map(_trial, wanted, [words] * len(wanted)))
     if words.plot:
         plot(trials, words.plot)
     tell(summary(trials), as_json=words.json)
+
+
+def _trial(which: tuple[str, int], words: argparse.Namespace) -> Trial:
+    torch.set_num_threads(max((os.cpu_count() or 1) // words.jobs, 1))
+    settings = load_settings()
+    base = load_base(settings.model, settings.cache)
+    layers = len(decoder_layers(base.model)) if words.layers == "all" else int(words.layers)
+    trial = run_trial(base, layers, *which, words)
+    print(f"{trial.taste} {trial.seed}: {trial.figures}", file=sys.stderr, flush=True)
+    return trial
 
 
 def _arguments() -> argparse.Namespace:
@@ -74,6 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     parser.add_argument("--tastes", nargs="+", choices=sorted(TASTES), default=sorted(TASTES))
     parser.add_argument("--seeds", type=int, default=3, help="how many, counted from --seed")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once, each on its share of the cores")
     parser.add_argument("--minutes", type=float, default=15.0, help="time box of each PPO run")
     parser.add_argument("--iterations", type=int, default=12, help="of 64 episodes")
     parser.add_argument("--layers", default=str(TOP_LAYERS), help="upper layers with a LoRA, or all")
