@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from nightschool.model import BaseModel, fingerprint
+from tests.training_fixtures import critic_settings
 from training.judgements import Answer
 from training.learner import Learner
 from training.policy import Policy
@@ -74,7 +75,7 @@ def replies() -> list[tuple[int, ...]]:
 
 
 class TableScorer:
-    """A random reward for each prompt and reply, known exactly."""
+    """A random reward for each prompt and reply, known exactly; random parts of it are its tokens' shares."""
 
     def __init__(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -85,7 +86,9 @@ class TableScorer:
         self, policy: SplitModel, answers: Sequence[Answer], sequences: Sequences, trunk: Tensor, base: Tensor
     ) -> Judged:
         scores = torch.tensor([self.table[answer.prompt_ids, answer.token_ids] for answer in answers])
-        return Judged(scores, torch.zeros(sequences.is_response.shape), 0.0)
+        words = torch.tensor([token / WORDS for token in range(WORDS)])  # any function of the token will do
+        shares = sequences.unpack(words[sequences.response_ids()])
+        return Judged(scores, shares, 0.3)
 
 
 @dataclass(frozen=True)
@@ -128,9 +131,9 @@ def solve(
     policy, scorer = Policy(split, seed), TableScorer(seed)
     before = standing(policy, scorer)
     settings = change(
-        PpoSettings(
-            iterations=iterations,
-            drawing=DRAWING,
+        critic_settings(
+            iterations,
+            DRAWING,
             episodes=384,
             minibatches=1,
             learning_rate=5e-3,

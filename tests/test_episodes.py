@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training_fixtures import random_answers, random_reward_model, tiny_base
+from tests.training_fixtures import critic_settings, random_answers, random_reward_model, tiny_base
 from training.advantages import leave_one_out, returns_to_go, token_rewards
 from training.critic import Critic
 from training.episodes import estimate_advantages, shaped_rewards
@@ -16,7 +16,7 @@ from training.rollout import Drawing, Rollout, evaluate
 from training.trunk import SplitModel
 
 DRAWING = Drawing(0.7, 12)
-END = PpoSettings(1, DRAWING)
+END = critic_settings(1, DRAWING)
 DENSE = replace(END, credit=Credit.DENSE)
 GROUP = replace(DENSE, baseline=Baseline.GROUP, replies=4)
 
@@ -131,4 +131,4 @@ def test_settings_that_cannot_be_met_are_refused() -> None:
     with pytest.raises(ValueError, match="3 replies"):
         PpoSettings(1, DRAWING, replies=3)
     with pytest.raises(ValueError, match="at least 2"):
-        PpoSettings(1, DRAWING, baseline=Baseline.GROUP)
+        PpoSettings(1, DRAWING, replies=1)

@@ -9,21 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training_fixtures import random_answers, random_reward_model, tiny_base
+from tests.training_fixtures import critic_settings, random_answers, random_reward_model, tiny_base
 from training.episodes import estimate_advantages
 from training.invariants import Invariant, TrainingBroken, Watch
 from training.judgements import Answer
 from training.learner import Learner
 from training.policy import Policy
 from training.ppo import train
-from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings, update_
 from training.reward_model import Judged
 from training.rollout import Drawing, Rollout, RolloutGroup, evaluate
 from training.trunk import SplitModel
 
 DRAWING = Drawing(0.7, 12)
-SETTINGS = PpoSettings(1, DRAWING, epochs=1, minibatches=1)
+SETTINGS = critic_settings(1, DRAWING, epochs=1, minibatches=1)
 
 
 @pytest.fixture
@@ -205,7 +204,7 @@ class _WrongScorer:
 
 
 def test_a_reward_bug_in_the_second_iteration_stops_the_loop_with_what_was_recorded(policy: Policy) -> None:
-    settings = PpoSettings(4, DRAWING, epochs=1, missing_end_penalty=0.0)
+    settings = critic_settings(4, DRAWING, epochs=1, missing_end_penalty=0.0)
     prompts = [answer.prompt_ids for answer in random_answers(64)]
     recorded: list[int] = []
     learner = Learner.fresh(policy, prompts, settings, 0, first_night=True)

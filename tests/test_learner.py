@@ -6,18 +6,17 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from tests.training_fixtures import random_answers, random_reward_model, tiny_base
+from tests.training_fixtures import critic_settings, random_answers, random_reward_model, tiny_base
 from training.judgements import Answer
 from training.learner import DamagedCheckpoint, Learner, PromptQueue
 from training.policy import Policy
 from training.ppo import train
-from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
 from training.ptx import Example
 from training.rollout import Drawing, Rollout
 from training.trunk import SplitModel
 
-SETTINGS = PpoSettings(4, Drawing(0.7, 10), episodes=16, epochs=2, minibatches=2, missing_end_penalty=0.3)
+SETTINGS = critic_settings(4, Drawing(0.7, 10), episodes=16, epochs=2, minibatches=2, missing_end_penalty=0.3)
 PROMPTS = [answer.prompt_ids for answer in random_answers(24)]
 EXAMPLES = [Example(Answer((5, 6, 7), (8, 9, 2)), 1.0), Example(Answer((5, 6), (3, 2)), 0.5)]
 

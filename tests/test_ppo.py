@@ -9,7 +9,7 @@ import torch
 
 from nightschool.model import fingerprint
 from tests.seeding import liking
-from tests.training_fixtures import random_answers, random_reward_model, tiny_base
+from tests.training_fixtures import critic_settings, random_answers, random_reward_model, tiny_base
 from training.critic import Critic
 from training.episodes import Episodes, estimate_advantages
 from training.invariants import TrainingBroken
@@ -18,7 +18,6 @@ from training.learner import Learner, PromptQueue
 from training.losses import policy_loss
 from training.policy import Policy
 from training.ppo import may_continue_, run_ppo, train
-from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings, pretrain_critic_, update_
 from training.ptx import Example, ptx_loss
 from training.reading import answer_sequences
@@ -41,7 +40,7 @@ def _rollout(policy: Policy) -> Rollout:
 
 
 def _step(policy: Policy, rollout: Rollout, **changes: float) -> dict[str, float]:
-    settings = replace(PpoSettings(1, DRAWING, epochs=1, minibatches=1), **changes)
+    settings = replace(critic_settings(1, DRAWING, epochs=1, minibatches=1), **changes)
     learner = Learner.fresh(policy, [(1,)], settings, 0)
     for optimiser in (learner.policy_optimiser, learner.critic_optimiser):
         optimiser.param_groups[0]["lr"] = 1e-2
@@ -97,7 +96,7 @@ def _gradients(policy: Policy, entry: Episodes) -> list[torch.Tensor]:
 def test_every_lora_b_gets_a_gradient_and_padding_tokens_get_no_say_in_it(policy: Policy) -> None:
     rollout = _rollout(policy)
     critic = Critic(policy.split.base.model.config.hidden_size, 0)
-    entry = estimate_advantages(rollout, critic, PpoSettings(1, DRAWING), 0.1)[0]
+    entry = estimate_advantages(rollout, critic, critic_settings(1, DRAWING), 0.1)[0]
     plain = _gradients(policy, entry)
     names = [name for name, _ in policy.adapter.named_parameters() if "lora_" in name]
     assert all(bool(grad.any()) for name, grad in zip(names, plain, strict=True) if "lora_B" in name)
@@ -180,7 +179,7 @@ def test_a_reply_that_did_not_end_pays_the_penalty(policy: Policy) -> None:
     rollout = _rollout(policy)
     critic = Critic(policy.split.base.model.config.hidden_size, 0)
     free, fined = (
-        estimate_advantages(rollout, critic, PpoSettings(1, DRAWING, missing_end_penalty=penalty), 0.0)
+        estimate_advantages(rollout, critic, critic_settings(1, DRAWING, missing_end_penalty=penalty), 0.0)
         for penalty in (0.0, 1.0)
     )
     for before, after in zip(free, fined, strict=True):
@@ -190,7 +189,7 @@ def test_a_reply_that_did_not_end_pays_the_penalty(policy: Policy) -> None:
 
 def test_advantages_are_white_over_the_whole_rollout(policy: Policy) -> None:
     critic = Critic(policy.split.base.model.config.hidden_size, 0)
-    episodes = estimate_advantages(_rollout(policy), critic, PpoSettings(1, DRAWING), 0.1)
+    episodes = estimate_advantages(_rollout(policy), critic, critic_settings(1, DRAWING), 0.1)
     assert len(episodes) > 1
     every = torch.cat([entry.advantages[entry.group.sequences.is_response] for entry in episodes])
     assert float(every.mean()) == pytest.approx(0.0, abs=1e-5)
@@ -199,7 +198,7 @@ def test_advantages_are_white_over_the_whole_rollout(policy: Policy) -> None:
 
 def test_pretraining_the_critic_lowers_its_error(policy: Policy) -> None:
     rollout = _rollout(policy)
-    settings = PpoSettings(1, DRAWING)
+    settings = critic_settings(1, DRAWING)
     learner = Learner.fresh(policy, [(1,)], settings, 0)
 
     def error() -> float:
@@ -214,7 +213,7 @@ def test_pretraining_the_critic_lowers_its_error(policy: Policy) -> None:
 
 def test_a_gradient_accumulated_over_groups_is_the_gradient_of_the_whole_minibatch(policy: Policy) -> None:
     critic = Critic(policy.split.base.model.config.hidden_size, 0)
-    episodes = estimate_advantages(_rollout(policy), critic, PpoSettings(1, DRAWING), 0.1)
+    episodes = estimate_advantages(_rollout(policy), critic, critic_settings(1, DRAWING), 0.1)
     count = sum(int(entry.group.sequences.response_lengths.sum()) for entry in episodes)
     total = [torch.zeros_like(weight) for weight in policy.weights()]
     losses = []
@@ -237,7 +236,7 @@ def test_a_gradient_accumulated_over_groups_is_the_gradient_of_the_whole_minibat
 
 
 def test_an_update_moves_policy_and_critic_each_by_its_own_optimiser(policy: Policy) -> None:
-    settings = PpoSettings(1, DRAWING, epochs=1, minibatches=1)
+    settings = critic_settings(1, DRAWING, epochs=1, minibatches=1)
     learner = Learner.fresh(policy, [(1,)], settings, 0)
     critic = {name: value.clone() for name, value in learner.critic.state_dict().items()}
     episodes = estimate_advantages(_rollout(policy), learner.critic, settings, 0.1)
@@ -248,7 +247,7 @@ def test_an_update_moves_policy_and_critic_each_by_its_own_optimiser(policy: Pol
 
 
 def test_gradients_of_one_step_do_not_stay_for_the_next(policy: Policy) -> None:
-    settings = PpoSettings(1, DRAWING, epochs=1, minibatches=1)
+    settings = critic_settings(1, DRAWING, epochs=1, minibatches=1)
     learner = Learner.fresh(policy, [(1,)], settings, 0)
     for optimiser in (learner.policy_optimiser, learner.critic_optimiser):
         optimiser.param_groups[0]["lr"] = 0.0
@@ -259,7 +258,7 @@ def test_gradients_of_one_step_do_not_stay_for_the_next(policy: Policy) -> None:
 
 def test_texts_to_imitate_are_learned_beside_the_reward(policy: Policy) -> None:
     text = Answer((5, 6, 7), (8, 9, 2))
-    settings = PpoSettings(1, DRAWING, epochs=4, minibatches=2, ptx=1.0)
+    settings = critic_settings(1, DRAWING, epochs=4, minibatches=2, ptx=1.0)
     rollout = _rollout(policy)
     losses = []
     for examples in ([], [Example(text, 1.0)]):
@@ -298,7 +297,7 @@ def _history(*rows: tuple[float, float, float]) -> list[dict[str, float]]:
 def test_a_night_ends_when_it_moved_enough_drifted_too_far_or_the_onlooker_disagrees(
     policy: Policy, rows: list[tuple[float, float, float]], stopped: str
 ) -> None:
-    settings = PpoSettings(20, DRAWING, seconds=95.0)
+    settings = critic_settings(20, DRAWING, seconds=95.0, kl_night=5.0, kl_total=10.0)
     learner = Learner.fresh(policy, [(1,)], settings, 0)
     learner.history = _history(*rows)
     learner.watch.resume_({"kl": rows[0][0]})
@@ -309,7 +308,7 @@ def test_a_night_ends_when_it_moved_enough_drifted_too_far_or_the_onlooker_disag
 def test_a_champion_that_has_drifted_as_far_as_may_be_is_not_trained_further(policy: Policy) -> None:
     with torch.no_grad():
         policy.weights()[1].normal_(0.0, 2.0)
-    settings = PpoSettings(3, DRAWING, kl_total=0.01, episodes=16)
+    settings = critic_settings(3, DRAWING, kl_total=0.01, episodes=16)
     learner = Learner.fresh(policy, [answer.prompt_ids for answer in random_answers(16)], settings, 0)
     before = [weight.clone() for weight in policy.weights()]
     assert train(learner, random_reward_model(policy.split), settings, Surroundings()) == []
@@ -318,7 +317,7 @@ def test_a_champion_that_has_drifted_as_far_as_may_be_is_not_trained_further(pol
 
 
 def test_the_penalty_on_drift_acts_within_a_night(policy: Policy) -> None:
-    learner = Learner.fresh(policy, [(1,)], PpoSettings(1, DRAWING), 0)
+    learner = Learner.fresh(policy, [(1,)], critic_settings(1, DRAWING), 0)
     for _ in range(12):  # one night of rollouts twice as far as the target: e = 0.2 each, horizon 2 rollouts
         learner.kl_control.update_(12.0, 64)
     assert learner.kl_control.beta == pytest.approx(0.1 * 1.1**12)
@@ -339,7 +338,7 @@ def test_ppo_makes_rewarded_words_more_likely(tmp_path: Path) -> None:
     row_of = {answer: row for row, answer in enumerate(replies)}
     head = fit_head(features, make_batch(Judgements(tuple(pairs), ()), row_of), 0.1).normalised(features)
     policy = Policy(split, seed=0)
-    settings = PpoSettings(8, DRAWING, beta=0.03, missing_end_penalty=0.0, learning_rate=1e-3)
+    settings = critic_settings(8, DRAWING, beta=0.03, missing_end_penalty=0.0, learning_rate=1e-3)
     history = run_ppo(policy, RewardModel(split, head), prompts, settings, 0, lambda iteration, figures: None)
     assert history[0]["kl"] == 0.0
     assert history[-1]["reward"] > history[0]["reward"] + 0.5

@@ -1,18 +1,27 @@
 """What the tests of the training share: a tiny model cut in two, and replies to learn from."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from nightschool.model import BaseModel, load_base
 from tests.tiny import make_tiny_model
 from training.judgements import Answer
+from training.ppo_settings import Baseline, Credit, PpoSettings
 from training.reward_model import RewardHead, RewardModel
+from training.rollout import Drawing
 from training.trunk import SplitModel
 
 
 def tiny_base(folder: Path, *, layers: int = 4, dtype: torch.dtype = torch.float32) -> BaseModel:
     return load_base(str(make_tiny_model(folder / "model", layers=layers)), folder, dtype=dtype)
+
+
+def critic_settings(iterations: int, drawing: Drawing, **changes: Any) -> PpoSettings:
+    """PPO in its first form: the score at the last token, a critic, one reply to each prompt."""
+    first: dict[str, Any] = {"credit": Credit.END, "baseline": Baseline.CRITIC, "replies": 1}
+    return PpoSettings(iterations, drawing, **(first | changes))
 
 
 def random_answers(count: int, seed: int = 0) -> list[Answer]:

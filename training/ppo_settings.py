@@ -30,20 +30,20 @@ class PpoSettings:
     seconds: float = math.inf
     """Time box: no iteration begins that would probably end after it."""
     episodes: int = 64
-    replies: int = 1
+    replies: int = 4
     """Replies drawn to each prompt of an iteration; the group baseline needs at least 2."""
     epochs: int = 4
     minibatches: int = 4
     learning_rate: float = 5e-4
     clip: float = 0.2
-    credit: Credit = Credit.END
-    baseline: Baseline = Baseline.CRITIC
+    credit: Credit = Credit.DENSE
+    baseline: Baseline = Baseline.GROUP
     beta: float = 0.1
     kl_target: float = 6.0
     """Nats per reply to the initial model."""
-    kl_night: float = 5.0
+    kl_night: float = 8.0
     """No iteration begins once the replies have drifted this many nats further in one night: beta reacts too slowly."""
-    kl_total: float = 10.0
+    kl_total: float = 11.0
     """No iteration begins once they are this far from the initial model, in however many nights."""
     gamma: float = 1.0
     lam: float = 1.0
