@@ -2,6 +2,7 @@
 
 from tests.mutant import mutants_of
 
+_snapshot = mutants_of("nightschool/feedback_reading.py", "tests/test_rankings_and_corrections.py")
 _receipts = mutants_of("training/receipts.py", "tests/test_receipts.py", "tests/test_judgements.py")
 _weights = mutants_of("training/weights.py", "tests/test_weights.py")
 _split = mutants_of("training/split.py", "tests/test_split.py", "tests/test_judgements.py")
@@ -109,4 +110,5 @@ JUDGEMENTS_MUTANTS = (
         "if kept.get(conversation) != self.side_of_conversation[conversation]",
         "if conversation not in kept",
     ),
+    _snapshot("consent ignored", "WHERE consent = 1)", "WHERE consent >= 0)"),
 )

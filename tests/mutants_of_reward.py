@@ -128,11 +128,6 @@ REWARD_MUTANTS = (
         "examiner_held = [*predict(features, examiner_head, exam, row_of),",
     ),
     _ladder(
-        "cap off after the weighing of people",
-        "return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted",
-        "return weighed.where(lambda judgement: judgement.weight > 0.0), distrusted",
-    ),
-    _ladder(
         "distrusted people counted",
         "return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted",
         "return capped(judgements), distrusted",
@@ -184,4 +179,23 @@ REWARD_MUTANTS = (
     _calibration("temperature with the greatest loss", "if loss(left) < loss(right)", "if loss(left) > loss(right)"),
     _calibration("ties of ranks in order of appearance", "(start + stop) / 2 + 1", "place + 1"),
     _calibration("few forecasts are enough for bins", "if len(forecasts) < LEAST_FOR_BINS:", "if not forecasts:"),
+    _metrics(
+        "all pairs of a ranking are trials", 'if kind == "ranking" else len(found)', "if not kind else len(found)"
+    ),
+    _metrics("corrections open the gate", 'TOO_EASY = "correction"', 'TOO_EASY = "nothing"'),
+    _metrics("no margin is right for one side", "return 0.5 if margin == 0.0 else float(", "return float("),
+    _metrics("ties are decided pairs", "return None if judgement.preferred is Preferred.TIE else (", "return ("),
+    _metrics("gate without the lower bound", " or metrics.accuracy_low <= 0.5:", ":"),
+    _metrics("gate without the accuracy", "if metrics.accuracy < GATE_ACCURACY or metrics", "if metrics"),
+    _metrics(
+        "gate without the log-loss", "metrics.guess_log_loss - GATE_LOG_LOSS_GAIN:", "metrics.guess_log_loss + 100:"
+    ),
+    _metrics("gate without the thumbs", "elif metrics.thumbs_auc < GATE_ACCURACY:", "elif metrics.thumbs_auc < 0:"),
+    _metrics("equal thumbs count as right", "(up > down) + 0.5 * (up == down)", "(up > down) + (up == down)"),
+    _metrics(
+        "the shorter reply wins",
+        "(len(pair.left.token_ids) > len(pair.right",
+        "(len(pair.left.token_ids) < len(pair.right",
+    ),
+    _metrics("guessing knows no ties", "_entropy_sum(tie_weight, pair_weight) + ", ""),
 )

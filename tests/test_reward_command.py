@@ -57,13 +57,22 @@ def test_a_fitted_model_is_written_told_and_scores_texts_the_same_each_time(
     # A head is checked out of fold on every pair, a LoRA on those of its trial and of the exam side.
     assert report["pairs_checked"] == 100 if report["rung"] == "head" else 30 < report["pairs_checked"] < 100
     assert report["overlap_pairs"] > 0
-    for name in ("accuracy", "accuracy_low", "brier", "temperature", "bleu_accuracy", "rouge_l_accuracy"):
+    for name in (
+        "accuracy",
+        "accuracy_low",
+        "brier",
+        "temperature",
+        "bleu_accuracy",
+        "rouge_l_accuracy",
+        "examiner_accuracy",
+    ):
         assert 0 < report[name] <= 10, name
 
     shown = training("reward", "report")
     assert shown.exit_code == 0
     assert "PPO m" in shown.stdout  # may, or must not
     assert f"{report['accuracy']:.0%} of {report['pairs_checked']} pairs" in shown.stdout
+    assert f"The examiner, fitted to exam labels only, predicts {report['examiner_accuracy']:.0%}" in shown.stdout
 
     file = _texts(
         tmp_path / "texts.jsonl",

@@ -10,10 +10,21 @@ import torch
 from tests.training_fixtures import random_answers, tiny_base
 from training.judgements import Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.reading import TrunkStates, read_texts
-from training.reward_fit import HeldOut, cross_validate, fit_head, joint_loss, make_batch, mean_log_loss, predict
+from training.reward_fit import (
+    RIDGES,
+    HeldOut,
+    cross_validate,
+    fit_head,
+    folds_of,
+    joint_loss,
+    make_batch,
+    mean_log_loss,
+    predict,
+    smoothing_of,
+)
 from training.reward_lora import refine
 from training.reward_metrics import gate, measure, wilson
-from training.reward_model import load_head, pooled_states, save_head
+from training.reward_model import load_head, pooled_states, save_head, zero_head
 from training.split import Side
 from training.trunk import SplitModel
 
@@ -186,8 +197,65 @@ def test_the_joint_loss_is_the_weighted_mean_worked_by_hand() -> None:
     )
     batch = make_batch(judgements, {one: 0, other: 1})
     loss = joint_loss(torch.tensor([1.0, 0.0]).double(), batch, torch.tensor(-60.0).double(), torch.tensor(0.0), 0.0)
-    # Both cost -log sigmoid(1) = .313262, whatever their weights.
+    # Both cost -log sigmoid(1) = .313262, whatever their weights; smoothed by a tenth .413262.
     assert float(loss) == pytest.approx(0.313262, abs=1e-6)
+    loss = joint_loss(torch.tensor([1.0, 0.0]).double(), batch, torch.tensor(-60.0).double(), torch.tensor(0.0), 0.1)
+    assert float(loss) == pytest.approx(0.413262, abs=1e-6)
+
+
+@pytest.mark.parametrize(("ridge", "d"), [(0.0, 2.087), (1.0, 0.813)])
+def test_the_fit_of_one_pair_is_the_one_worked_by_hand(ridge: float, d: float) -> None:
+    # Features 1 and -1: rewards w and -w, d = 2 w. The smoothed loss, .01 of the mean squared reward and the ridge have
+    # no slope where 2 (sigmoid(2 w) - .9) + .02 w + ridge w = 0: at w = 1.0435 without a ridge, at .4065 with one of 1.
+    one, other = Answer((1,), (3,)), Answer((1,), (4,))
+    pair = PairJudgement(one, other, Preferred.LEFT, 1.0, "a", Side.TRAIN, ("duel", "a"))
+    batch = make_batch(Judgements((pair,), ()), {one: 0, other: 1})
+    left, right = fit_head(torch.tensor([[1.0], [-1.0]]), batch, ridge).rewards(torch.tensor([[1.0], [-1.0]]))
+    assert float(left - right) == pytest.approx(d, abs=0.01)
+    assert float(left + right) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_thumb_is_foretold_from_its_persons_own_threshold() -> None:
+    # Reward 2, threshold .25, a strict person's half a point later: 1.25 above it; nobody known: 1.75.
+    answer = Answer((1,), (3,))
+    thumbs = tuple(
+        ThumbJudgement(answer, True, 0.5, name, Side.TRAIN, ("thumb", name), name) for name in ("strict", "new")
+    )
+    head = replace(zero_head(1), weight=torch.tensor([2.0]).double(), delta=torch.tensor(0.25).double())
+    held = predict(torch.ones(1, 1), replace(head, leniency={"strict": 0.5}), Judgements((), thumbs), {answer: 0})
+    assert [entry.margin for entry in held] == pytest.approx([1.25, 1.75])
+    assert held[0].loss == pytest.approx(math.log1p(math.exp(-1.25)))
+
+
+def test_labels_are_smoothed_less_from_five_hundred_judgements_on() -> None:
+    _, _, judgements, _ = _world(500, 0)
+    assert smoothing_of(judgements) == 0.05
+    assert smoothing_of(Judgements(judgements.pairs[1:], ())) == 0.1
+
+
+def test_a_ridge_chosen_on_some_of_the_judgements_is_scaled_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The same prior weighs 100 / 250 as much against the mean loss of 250 judgements as against that of 100.
+    monkeypatch.setattr("training.reward_fit.ENOUGH_FOR_RIDGE", 100)
+    features, _, judgements, row_of = _world(250, 0)
+    ridge, held = cross_validate(features, judgements, row_of)
+    assert min(abs(ridge / 0.4 - usual) for usual in RIDGES) < 1e-9
+    assert len(held) == 250
+
+
+def test_the_ridge_with_the_lowest_held_out_log_loss_is_taken() -> None:
+    features, _, judgements, row_of = _world(300, 0)
+    ridge, held = cross_validate(features, judgements, row_of)
+    assert ridge < 1.0  # a clear taste in six features
+    assert mean_log_loss(held) < mean_log_loss(_strongest(features, judgements, row_of)) - 0.05
+
+
+def _strongest(features: torch.Tensor, judgements: Judgements, row_of: dict[Answer, int]) -> list[HeldOut]:
+    """Foretold by heads of the strongest ridge, fold by fold."""
+    return [
+        entry
+        for train, held in folds_of(judgements)
+        for entry in predict(features, fit_head(features, make_batch(train, row_of), RIDGES[-1]), held, row_of)
+    ]
 
 
 def test_wilson_bounds_are_those_of_the_textbook() -> None:

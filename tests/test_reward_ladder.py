@@ -121,3 +121,60 @@ def test_from_scratch_the_top_is_drawn_anew_and_the_base_stays_as_it_was(split: 
     assert torch.equal(pooled_states(split, ANSWERS[:5]), before)
     ids = torch.tensor([list(range(3, 35))])
     assert torch.equal(scratch.trunk(ids), split.trunk(ids))
+
+
+def _by_coin(judgements: Judgements, *sides: Side, seed: int = 1) -> Judgements:
+    """Labels of these sides drawn by a coin: nothing to learn, so another ridge is best."""
+    coin = torch.randint(2, (len(judgements.pairs),), generator=torch.Generator().manual_seed(seed)).tolist()
+    labels = [(Preferred.LEFT, Preferred.RIGHT)[drawn] for drawn in coin]
+    pairs = zip(judgements.pairs, labels, strict=True)
+    return Judgements(tuple(replace(p, preferred=label) if p.side in sides else p for p, label in pairs), ())
+
+
+def test_no_choice_of_the_examiners_fit_depends_on_training_labels_nor_the_reward_models_on_exam_labels(
+    split: SplitModel,
+) -> None:
+    # Turning all labels round leaves the best ridge as it is; labels by a coin do not.
+    plain, probe = _fitted(split, _judgements(), lora_epochs=0), ANSWERS[:30]
+    other = _fitted(split, _by_coin(_judgements(), Side.TRAIN, Side.VALIDATION), lora_epochs=0)
+    assert other.ridge != plain.ridge
+    assert torch.equal(other.examiner.scores(probe), plain.examiner.scores(probe))
+    other = _fitted(split, _by_coin(_judgements(), Side.EXAM), lora_epochs=0)
+    assert other.ridge == plain.ridge
+    assert torch.equal(other.model.scores(probe), plain.model.scores(probe))
+    assert not torch.equal(other.examiner.scores(probe), plain.examiner.scores(probe))
+
+
+def test_labels_by_a_coin_are_foretold_by_neither_model(split: SplitModel) -> None:
+    # Three times 120 pairs, each checked by a fit that did not see it; a fit that did is right about far more of them.
+    fitted = [_fitted(split, _by_coin(_judgements(), *Side, seed=seed), lora_epochs=0) for seed in range(3)]
+    for found in ([each.metrics.accuracy for each in fitted], [each.examiner_metrics.accuracy for each in fitted]):
+        assert sum(accuracy or 0.0 for accuracy in found) / 3 < 0.6
+
+
+def _turned(judgements: Judgements, people: tuple[str, ...], side: Side) -> Judgements:
+    pairs = [(p, p.person in people and p.side is side) for p in judgements.pairs]
+    return Judgements(tuple(replace(p, preferred=FLIPPED[p.preferred]) if turn else p for p, turn in pairs), ())
+
+
+def test_what_the_distrusted_judged_is_not_fitted(split: SplitModel) -> None:
+    pairs = _judgements().pairs
+    everybody = Judgements(tuple(replace(p, person=f"p{n % 6}") for n, p in enumerate(pairs)), ())
+    everybody = _turned(everybody, ("p0", "p1"), Side.TRAIN)
+    fitted = _fitted(split, everybody, lora_epochs=0)
+    assert 0 < len(fitted.distrusted) < 6
+    trusted = next(f"p{n}" for n in range(6) if f"p{n}" not in fitted.distrusted)
+    ignored, felt = (
+        _fitted(split, _turned(everybody, people, Side.EXAM), lora_epochs=0)
+        for people in (fitted.distrusted, (trusted,))
+    )
+    probe = ANSWERS[:30]
+    assert torch.equal(ignored.examiner.scores(probe), fitted.examiner.scores(probe))
+    assert not torch.equal(felt.examiner.scores(probe), fitted.examiner.scores(probe))
+
+
+def test_old_judgements_count_less_in_the_fit(split: SplitModel) -> None:
+    pairs = _judgements().pairs
+    aged = tuple(replace(p, created_at="2025-01-01T00:00:00+00:00") if n % 2 else p for n, p in enumerate(pairs))
+    new, old = (_fitted(split, Judgements(each, ()), lora_epochs=0) for each in (pairs, aged))
+    assert not torch.equal(old.model.scores(ANSWERS[:30]), new.model.scores(ANSWERS[:30]))

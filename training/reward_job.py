@@ -79,6 +79,10 @@ def fit_from_feedback(
             lambda answer: base.tokenizer.decode(answer.token_ids, skip_special_tokens=True),
         ),
         "fault": gate(fitted.metrics),
+        "examiner_pairs_checked": fitted.examiner_metrics.pairs,
+        "examiner_accuracy": fitted.examiner_metrics.accuracy,
+        "examiner_log_loss": fitted.examiner_metrics.log_loss,
+        "examiner_fault": gate(fitted.examiner_metrics, "the examiner"),
     }
     with whole_folder(folder) as temporary:
         save_reward_model(fitted.model, temporary)
