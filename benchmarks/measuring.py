@@ -3,6 +3,7 @@
 import json
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,23 @@ class PeakMemory:
                 self.peak = max(self.peak, self._process.memory_info().rss)
             except psutil.NoSuchProcess:
                 return
+
+
+class OthersCpu:
+    """How many cores other programs kept busy since this was made, on average."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._own = time.monotonic(), _busy_seconds(), time.process_time()
+
+    def cores(self) -> float:
+        """Busy time of the whole machine, less this process's."""
+        others = _busy_seconds() - self._busy - (time.process_time() - self._own)
+        return others / (time.monotonic() - self._began)
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return times.user + times.system + times.nice + times.steal  # user counts guests as well
 
 
 def own_memory() -> tuple[int, int]:

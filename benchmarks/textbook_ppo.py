@@ -13,7 +13,7 @@ computed 8 replies at a time; `generate` keeps no scores, and reads the last pos
 import random
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ from nightschool.sampling import LAST
 from training.advantages import AdaptiveKl, gae, token_rewards, whiten
 from training.losses import k1, k3, policy_loss, value_loss
 from training.policy import ALPHA, RANK
-from training.ppo import PpoSettings
+from training.ppo_settings import PpoSettings
 from training.reading import POOL_TOKENS
 from training.reward_model import GROUP, RewardHead
 from training.rollout import SCORE_LIMIT, Drawing
@@ -47,6 +47,11 @@ class Replies:
     ids: Tensor
     is_token: Tensor
     context: int
+
+    def finished(self, stop_ids: Collection[int]) -> Tensor:
+        """Which replies ended by themselves. [batch]"""
+        stops = torch.isin(self.ids[:, self.context :], torch.tensor(sorted(stop_ids)))
+        return (stops & self.is_response).any(1)
 
     @property
     def is_response(self) -> Tensor:
@@ -120,7 +125,8 @@ class ActorCritic:
 
     def states(self, replies: Replies) -> Tensor:
         """Of the role at hand: final states, without the output layer. [batch, context + steps, size]"""
-        return self.model.get_base_model().model(**replies.inputs()).last_hidden_state
+        inner: Any = self.model.get_base_model().model  # the adapters are put into its layers
+        return inner(**replies.inputs()).last_hidden_state
 
     def values(self, replies: Replies) -> Tensor:
         """Of the critic: the value of the state before each reply token. [batch, steps]"""
@@ -141,7 +147,7 @@ def train(
     optimiser = torch.optim.AdamW(
         actor.weights(), lr=settings.learning_rate, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0
     )
-    kl_control = AdaptiveKl(settings.beta, settings.kl_target, horizon=10 * settings.episodes)
+    kl_control = AdaptiveKl(settings.beta, settings.kl_target, settings.kl_horizon)
     history = []
     for iteration in range(settings.iterations):
         for group in optimiser.param_groups:
@@ -158,6 +164,7 @@ def train(
         figures |= {
             "reward": float(evaluation.scores.mean()),
             "kl": kl,
+            "finished": float(replies.finished(actor.base.stop_ids).float().mean()),
             "length": float(replies.is_response.sum(1).float().mean()),
             "seconds": ended - started,
             "seconds_draw": drawn - started,
@@ -229,9 +236,8 @@ def update_(
 ) -> dict[str, float]:
     """The clipped epochs over one rollout, in shuffled minibatches of whole replies, 8 at a time."""
     mask, old, old_values = replies.is_response, evaluation.old, evaluation.values
-    ends = replies.ids[:, replies.context :].masked_fill(~mask, -1)
-    finished = torch.isin(ends, torch.tensor(sorted(actor.base.stop_ids))).any(1)
-    scores = evaluation.scores - settings.missing_end_penalty * (~finished).float()
+    unfinished = ~replies.finished(actor.base.stop_ids)
+    scores = evaluation.scores - settings.missing_end_penalty * unfinished.float()
     rewards = token_rewards(k1(old, evaluation.reference), scores, mask, beta)
     advantages, returns = gae(rewards, old_values, mask, settings.gamma, settings.lam)
     advantages = whiten(advantages, mask)
