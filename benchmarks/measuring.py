@@ -3,6 +3,8 @@
 import json
 import subprocess
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -30,6 +32,32 @@ class PeakMemory:
                 self.peak = max(self.peak, self._process.memory_info().rss)
             except psutil.NoSuchProcess:
                 return
+
+
+class OthersCpu:
+    """How many cores other programs kept busy since this was made, on average."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._own = time.monotonic(), _busy_seconds(), time.process_time()
+
+    def cores(self) -> float:
+        """Busy time of the whole machine, less this process's."""
+        others = _busy_seconds() - self._busy - (time.process_time() - self._own)
+        return others / (time.monotonic() - self._began)
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return times.user + times.system + times.nice + times.steal  # user counts guests as well
+
+
+def own_memory() -> tuple[int, int]:
+    """This process's resident memory now and at its peak, in bytes, as Linux counts them (`VmHWM`: no spike is missed,
+    and none of the parent's is inherited, as `getrusage` does).
+    """
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
+    now, peak = (1024 * int(lines[name].split()[0]) for name in ("VmRSS", "VmHWM"))
+    return now, peak
 
 
 def tell(figures: dict[str, Any], *, as_json: bool) -> None:
