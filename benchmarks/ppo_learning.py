@@ -39,7 +39,7 @@ from training.reading import read_texts
 from training.reward_fit import cross_validate, fit_head, make_batch, smoothing_of
 from training.reward_model import RewardModel
 from training.rollout import Drawing, Scorer, draw, evaluate
-from training.trunk import TOP_LAYERS, SplitModel
+from training.trunk import SplitModel
 
 DRAWING = Drawing(0.7, 64)
 
@@ -86,7 +86,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, each on its share of the cores")
     parser.add_argument("--minutes", type=float, default=15.0, help="time box of each PPO run")
     parser.add_argument("--iterations", type=int, default=12, help="of 64 episodes")
-    parser.add_argument("--layers", default=str(TOP_LAYERS), help="upper layers with a LoRA, or all")
+    parser.add_argument("--layers", default=str(load_settings().lora_layers), help="upper layers with a LoRA, or all")
     usual = PpoSettings(1, DRAWING)
     parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)
     parser.add_argument("--epochs", type=int, default=usual.epochs)

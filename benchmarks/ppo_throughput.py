@@ -36,7 +36,7 @@ from nightschool.records import Message
 from nightschool.settings import load_settings
 from training.policy import Policy
 from training.ppo import run_ppo
-from training.ppo_settings import PpoSettings
+from training.ppo_settings import Baseline, Credit, PpoSettings
 from training.reward_model import RewardHead, RewardModel, load_head, save_head
 from training.rollout import Drawing, draw
 from training.trunk import TOP_LAYERS, SplitModel
@@ -60,6 +60,9 @@ class Size:
             episodes=self.episodes,
             epochs=4,
             minibatches=4,
+            credit=Credit.END,
+            baseline=Baseline.CRITIC,
+            replies=1,
             k3_limit=math.inf,
             kl_night=math.inf,
             kl_total=math.inf,
@@ -74,17 +77,26 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="16 episodes, 2 iterations and 1 (under 5 minutes)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
+    parser.add_argument("--layers", type=int, default=load_settings().lora_layers, help="upper layers that ours trains")
     parser.add_argument("--part", choices=("prepare", *SIDES), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     words = parser.parse_args()
     size = QUICK if words.quick else FULL
     if words.part:
-        print(json.dumps(_part(words.part, words.folder, size, words.seed)))
+        print(json.dumps(_part(words.part, words.folder, size, words.seed, words.layers)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        given = ["--folder", folder, "--seed", str(words.seed), *(["--quick"] if words.quick else [])]
+        given = [
+            "--folder",
+            folder,
+            "--seed",
+            str(words.seed),
+            "--layers",
+            str(words.layers),
+            *(["--quick"] if words.quick else []),
+        ]
         results = {part: _child("--part", part, *given) for part in ("prepare", *SIDES)}
-    tell(figures(size, **results), as_json=words.json)
+    tell(figures(size, words.layers, **results), as_json=words.json)
 
 
 def _child(*words: str) -> dict[str, Any]:
@@ -96,7 +108,7 @@ def _child(*words: str) -> dict[str, Any]:
 # ---- in a process of its own -----------------------------------------------------------------------------------------
 
 
-def _part(part: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
+def _part(part: str, folder: Path, size: Size, seed: int, layers: int) -> dict[str, Any]:
     settings = load_settings()
     base = load_base(settings.model, settings.cache)
     if part == "prepare":
@@ -106,7 +118,10 @@ def _part(part: str, folder: Path, size: Size, seed: int) -> dict[str, Any]:
     loaded, _ = own_memory()
     speeds = [machine_speed(base.model.config)]
     others = OthersCpu()
-    history = (ours if part == "ours" else textbook)(base, head, prompts, size.settings(part), seed)
+    if part == "ours":
+        history = ours(base, layers, head, prompts, size.settings(part), seed)
+    else:
+        history = textbook(base, head, prompts, size.settings(part), seed)
     _, peak = own_memory()
     busy = others.cores()
     speeds.append(machine_speed(base.model.config))
@@ -134,10 +149,15 @@ def random_head(size: int, generator: torch.Generator) -> RewardHead:
 
 
 def ours(
-    base: BaseModel, head: RewardHead, prompts: Sequence[Sequence[int]], settings: PpoSettings, seed: int
+    base: BaseModel,
+    layers: int,
+    head: RewardHead,
+    prompts: Sequence[Sequence[int]],
+    settings: PpoSettings,
+    seed: int,
 ) -> list[dict[str, float]]:
     """The history of the night's own PPO."""
-    split = SplitModel(base, TOP_LAYERS)
+    split = SplitModel(base, layers)
     return run_ppo(Policy(split, seed), RewardModel(split, head), prompts, settings, seed, _say)
 
 
@@ -160,7 +180,7 @@ def _say(iteration: int, row: dict[str, float]) -> None:
 
 
 def figures(
-    size: Size, prepare: dict[str, Any], ours: dict[str, Any], textbook: dict[str, Any]
+    size: Size, layers: int, prepare: dict[str, Any], ours: dict[str, Any], textbook: dict[str, Any]
 ) -> dict[str, float | None]:
     """One flat record; None where our training does not tell the seconds of its stages."""
     shape = ModelShape(**prepare["shape"])
@@ -175,7 +195,7 @@ def figures(
         found[f"{name}_episodes_per_minute"] = 60 * size.episodes / median(row["seconds"] for row in rows)
         found |= {f"{name}_{stage}_seconds": _median(rows, f"seconds_{stage}") for stage in STAGES}
         found |= {f"{name}_loaded_gb": side["loaded"] / 1e9, f"{name}_peak_gb": side["peak"] / 1e9}
-        work = [_work(name, shape, size, prepare["prompt_tokens"], row) for row in rows]
+        work = [_work(name, shape, size, layers, prepare["prompt_tokens"], row) for row in rows]
         for stage in STAGES:
             found[f"{name}_{stage}_gflop"] = flop = fmean(getattr(entry, stage) for entry in work) / 1e9
             seconds = found[f"{name}_{stage}_seconds"]
@@ -196,10 +216,10 @@ def figures(
     return found
 
 
-def _work(name: str, shape: ModelShape, size: Size, prompt_tokens: int, row: dict[str, float]) -> Work:
+def _work(name: str, shape: ModelShape, size: Size, layers: int, prompt_tokens: int, row: dict[str, float]) -> Work:
     tokens = Tokens(size.episodes, prompt_tokens, size.episodes * row["length"])
     if name == "our":
-        return shape.ours(tokens, TOP_LAYERS, row["epochs"])
+        return shape.ours(tokens, layers, row["epochs"])
     return shape.textbook(tokens, row["epochs"])
 
 

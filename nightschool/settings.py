@@ -41,8 +41,10 @@ class Settings(BaseSettings):
     """How many versions stay in memory (57 MB each for the embedded model)."""
     reward_start: str = Field("base", min_length=1)
     """What the reward model starts from: `base` (the model itself), `scratch` (a random top), or another model."""
-    lora_layers: PositiveInt | Literal["all"] = 8
-    """Upper layers that a night trains; what lies below is computed once per text and shared by all roles."""
+    lora_layers: PositiveInt | Literal["all"] = 4
+    """Upper layers that a night trains; what lies below is computed once per text and shared by all roles.
+
+    4 learned the most per minute of 4, 8, 12 and all 30 (docs/log.md)."""
     effort: str = "normal"
     """How long a night started from the School page takes: quick, normal or thorough."""
 

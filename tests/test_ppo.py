@@ -284,8 +284,10 @@ def _history(*rows: tuple[float, float, float]) -> list[dict[str, float]]:
     ("rows", "stopped"),
     [
         ([(0.0, 0.0, 0.0), (1.0, 0.1, 0.1)], ""),
-        ([(0.0, 0.0, 0.0), (5.1, 0.1, 0.1)], "enough for one night"),
-        ([(8.0, 0.0, 0.0), (9.9, 0.1, 0.1)], ""),  # moved 1.9, far from the initial model, but not too far
+        ([(0.0, 0.0, 0.0), (3.0, 0.1, 0.1)], "enough for one night"),
+        ([(0.0, 0.0, 0.0), (1.6, 0.1, 0.1)], ""),  # 1.6 now, so 3.2 after its update and 4.8 after the next one
+        ([(0.0, 0.0, 0.0), (1.7, 0.1, 0.1)], "enough for one night"),  # 5.1 after the next one
+        ([(8.0, 0.0, 0.0), (8.5, 0.1, 0.1)], ""),  # far from the initial model, but not too far
         ([(8.0, 0.0, 0.0), (10.1, 0.1, 0.1)], "all nights together"),
         ([(0.0, 0.0, 0.0), (1.0, 0.4, 0.5), (1.5, 0.5, 0.2), (2.0, 0.6, 0.2)], "examiner"),
         ([(0.0, 0.0, 0.0), (1.0, 0.4, 0.5), (1.5, 0.5, 0.2), (2.0, 0.6, 0.4)], ""),  # it came back

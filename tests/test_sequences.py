@@ -15,9 +15,9 @@ def sequences() -> Sequences:
     return make_sequences([[1, 2, 5], [1, 2, 6, 2]], [[7, 2, 2], [8, 9]], PAD)
 
 
-def test_prompt_and_response_stand_at_the_left_and_padding_fills_the_next_multiple_of_32(sequences: Sequences) -> None:
-    assert sequences.ids.tolist() == [[1, 2, 5, 7, 2, 2] + [PAD] * 26, [1, 2, 6, 2, 8, 9] + [PAD] * 26]
-    assert [padded_width(length) for length in (1, 32, 33)] == [32, 32, 64]
+def test_prompt_and_response_stand_at_the_left_and_padding_fills_the_next_multiple_of_16(sequences: Sequences) -> None:
+    assert sequences.ids.tolist() == [[1, 2, 5, 7, 2, 2] + [PAD] * 10, [1, 2, 6, 2, 8, 9] + [PAD] * 10]
+    assert [padded_width(length) for length in (1, 32, 33)] == [16, 32, 48]
 
 
 def test_the_mask_comes_from_lengths_so_that_a_token_which_looks_like_padding_counts(sequences: Sequences) -> None:

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from benchmarks.textbook_ppo import ActorCritic, Replies, draw, evaluate, train
-from tests.training_fixtures import random_answers, random_head, random_reward_model, tiny_base
+from tests.training_fixtures import critic_settings, random_answers, random_head, random_reward_model, tiny_base
 from training.judgements import Answer
 from training.policy import reference_logps
-from training.ppo_settings import PpoSettings
 from training.reading import answer_sequences
 from training.reward_model import RewardHead, zero_head
 from training.rollout import SCORE_LIMIT, Drawing
@@ -69,7 +68,7 @@ def test_its_first_ratio_is_1_and_its_first_kl_0_and_adapters_and_value_head_lea
     before = {name: weight.clone() for name, weight in base.model.named_parameters()}
     head, actor = _head(base), ActorCritic(base, seed=0)
     weights = {name: weight.clone() for name, weight in actor.model.named_parameters() if "lora_B" in name}
-    settings = PpoSettings(2, DRAWING, episodes=16, epochs=2, minibatches=2)
+    settings = critic_settings(2, DRAWING, episodes=16, epochs=2, minibatches=2)
     history = train(actor, head, _prompts(16), settings, seed=0, record=_nowhere)
     assert history[0]["first_ratio_error"] < 1e-5
     assert abs(history[0]["kl"]) < 1e-5
@@ -85,7 +84,7 @@ def test_its_first_ratio_is_1_and_its_first_kl_0_and_adapters_and_value_head_lea
 
 def test_it_learns_to_end_its_replies_when_only_that_is_paid_for(base: Any) -> None:
     head = zero_head(base.model.config.hidden_size)
-    settings = PpoSettings(8, DRAWING, episodes=32, learning_rate=5e-3, beta=0.03)
+    settings = critic_settings(8, DRAWING, episodes=32, learning_rate=5e-3, beta=0.03)
     history = train(ActorCritic(base, seed=0), head, _prompts(32), settings, seed=0, record=_nowhere)
     assert history[0]["finished"] < 0.5
     assert history[-1]["finished"] > 0.9

@@ -63,22 +63,28 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
 
 
 def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
-    """Whether another iteration begins; if not, the learner knows why."""
+    """Whether another iteration begins; if not, the learner knows why.
+
+    None begins that would probably end beyond a bound. A rollout shows the drift before its update, so the next
+    iteration would end two of the last step's lengths further.
+    """
     history = learner.history
-    moved = history[-1]["kl"] - learner.watch.start["kl"] if history else 0.0
     learner.stopped = ""
     if len(history) >= settings.iterations:
         learner.stopped = "all iterations are done"
     elif not history:
         return True
-    elif history[-1]["kl"] > settings.kl_total:
-        learner.stopped = too_far(history[-1]["kl"])
-    elif moved > settings.kl_night:
-        learner.stopped = f"the replies moved {moved:.1f} nats, enough for one night"
-    elif sum(figures["seconds"] for figures in history) + history[-1]["seconds"] > settings.seconds:
-        learner.stopped = "the time is used up"
-    elif overoptimised(history):
-        learner.stopped = "the examiner's scores fall while the reward rises"
+    else:
+        start, now = learner.watch.start["kl"], history[-1]["kl"]
+        ahead = 2 * max(now - (history[-2]["kl"] if len(history) > 1 else start), 0.0)
+        if now + ahead > settings.kl_total:
+            learner.stopped = too_far(now)
+        elif now - start + ahead > settings.kl_night:
+            learner.stopped = f"the replies moved {now - start:.1f} nats, enough for one night"
+        elif sum(figures["seconds"] for figures in history) + history[-1]["seconds"] > settings.seconds:
+            learner.stopped = "the time is used up"
+        elif overoptimised(history):
+            learner.stopped = "the examiner's scores fall while the reward rises"
     return not learner.stopped
 
 

@@ -42,9 +42,9 @@ class PpoSettings:
     kl_target: float = 6.0
     """Nats per reply to the initial model."""
     kl_night: float = 8.0
-    """No iteration begins once the replies have drifted this many nats further in one night: beta reacts too slowly."""
+    """Nats that the replies may drift in one night: no iteration begins that would probably end beyond."""
     kl_total: float = 11.0
-    """No iteration begins once they are this far from the initial model, in however many nights."""
+    """The same for the drift from the initial model in all nights together; the exam rejects beyond 12."""
     gamma: float = 1.0
     lam: float = 1.0
     missing_end_penalty: float = 1.0

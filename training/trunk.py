@@ -20,7 +20,7 @@ from nightschool.errors import ModelUnavailable
 from nightschool.model import BaseModel, decoder_layers, twin
 
 TOP_LAYERS = 8
-"""Upper layers with adapters of their own; what is below is shared and frozen."""
+"""Upper layers with adapters of their own, where a version or report does not say how many (older ones)."""
 LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 LOGIT_ROWS = 128
 """Rows of logits held as float32 at a time: 128 x 49,152 words are 25 MB, which stay in the processor's cache."""
