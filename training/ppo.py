@@ -66,7 +66,8 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
     """Whether another iteration begins; if not, the learner knows why.
 
     None begins that would probably end beyond a bound. A rollout shows the drift before its update, so the next
-    iteration would end two of the last step's lengths further.
+    iteration would end two steps further; a step is as long as the last three on average, since 64 replies tell the
+    drift of each only roughly.
     """
     history = learner.history
     learner.stopped = ""
@@ -76,7 +77,8 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
         return True
     else:
         start, now = learner.watch.start["kl"], history[-1]["kl"]
-        ahead = 2 * max(now - (history[-2]["kl"] if len(history) > 1 else start), 0.0)
+        drifts = [start, *(figures["kl"] for figures in history[1:])][-4:]
+        ahead = 2 * max((drifts[-1] - drifts[0]) / max(len(drifts) - 1, 1), 0.0)
         if now + ahead > settings.kl_total:
             learner.stopped = too_far(now)
         elif now - start + ahead > settings.kl_night:
