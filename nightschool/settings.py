@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     lora_layers: PositiveInt | Literal["all"] = 4
     """Upper layers that a night trains; what lies below is computed once per text and shared by all roles.
 
-    4 learned the most per minute of 4, 8, 12 and all 30 (docs/log.md)."""
+    With 4, brevity was learned fastest per minute, of 4, 8, 12 and all 30 (docs/log.md)."""
     effort: str = "normal"
     """How long a night started from the School page takes: quick, normal or thorough."""
 
@@ -67,7 +67,7 @@ def load_settings(**given: object) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = str(first["loc"][0]) if first["loc"] else "settings"
         raise BadInput(
             f"The setting {name} was given as {first['input']!r}: {first['msg']}; correct it on the command line, in "
             f"NIGHTSCHOOL_{name.upper()} or in nightschool.toml."

@@ -59,6 +59,18 @@ def load_policy(versions: Path, version: Version, base: BaseModel) -> Any:
         ) from error
 
 
+def trained_layers(policy_folder: Path) -> int:
+    """How many upper layers an adapter changes. Raises `DamagedVersion` when its config cannot be read."""
+    try:
+        config = json.loads((policy_folder / "adapter_config.json").read_text(encoding="utf-8"))
+        return len(config["layers_to_transform"])
+    except _UNFIT as error:
+        raise DamagedVersion(
+            f"The adapter in {policy_folder} cannot be read ({error}); promote another version with "
+            "`python -m training promote VERSION`."
+        ) from error
+
+
 def merge_adapter(base: BaseModel, policy_folder: Path) -> Any:
     """A twin of the base with a PEFT LoRA adapter of its top layers merged in (float32 sum, rounded once)."""
     config = json.loads((policy_folder / "adapter_config.json").read_text(encoding="utf-8"))

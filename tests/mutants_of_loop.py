@@ -97,7 +97,7 @@ LOOP_MUTANTS = (
     _rules("any drift is fine", 'if now["kl"] > KL_CEILING:', "if False:"),
     _rules("repetition is fine", 'if now["looping"] > start["looping"] + LOOPING_ADDED:', "if False:"),
     _ptx("disliked replies are imitated", "if thumb.is_up]", "]"),
-    _ptx("duels are imitated", 'return source[0] == "correction" and preferred', "return preferred"),
+    _ptx("duels are imitated", 'return source[0] in {"correction", "thumb"} and preferred', "return preferred"),
     _ptx("imitated with the wrong sign", "return -logps.sum()", "return logps.sum()"),
     _ptx(
         "weights of examples ignored",

@@ -24,6 +24,7 @@ from tests.seeding import seed_taste
 from tests.tiny import make_tiny_model
 from training.effort import EFFORTS
 from training.night_lock import night_lock
+from training.night_log import NightLog
 from training.nightly import NightPlan, run_night
 
 
@@ -61,10 +62,14 @@ def _night(folder: Path, model: Path, *words: str, effort: str = "quick", tokens
     return report
 
 
-def _night_here(folder: Path, model: Path, *, practice: bool = False) -> dict[str, object]:
+def _night_here(folder: Path, model: Path, *, practice: bool = False, layers: int = 4) -> dict[str, object]:
     """A night with short replies in this process, which has torch loaded already."""
     settings = load_settings(
-        db=folder / "feedback.db", versions=folder / "versions", model=str(model), max_new_tokens=SHORT
+        db=folder / "feedback.db",
+        versions=folder / "versions",
+        model=str(model),
+        max_new_tokens=SHORT,
+        lora_layers=layers,
     )
     return run_night(NightPlan(settings, EFFORTS["quick"], seed=1, practice=practice), lambda text: None)
 
@@ -185,6 +190,34 @@ def test_practice_runs_without_any_judgement_and_promotes_nothing(tmp_path: Path
     report = _night_here(tmp_path, model, practice=True)
     assert report["verdict"] in {"held", "rejected"}
     assert report["champion_after"] == "initial"
+
+
+def test_what_fails_after_a_version_stands_does_not_undo_it_and_its_layers_are_trained_on(
+    tmp_path: Path, model: Path, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed_taste(tmp_path / "feedback.db", base, 80)
+    plain = NightLog.say
+
+    def full_disk(log: NightLog, text: str) -> None:
+        if text.startswith("Version"):
+            raise OSError("No space left on device")
+        plain(log, text)
+
+    monkeypatch.setattr(NightLog, "say", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        _night_here(tmp_path, model, practice=True)
+    monkeypatch.undo()
+    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+        night = NightBook(database).last()
+        assert night is not None
+        assert night.state is NightState.DONE
+        assert night.version_id is not None
+        assert "No space left" in night.reason
+        VersionRegistry(database).promote(night.version_id, "by hand")
+    # The champion changes two layers: a night that was told to train one trains both.
+    report = _night_here(tmp_path, model, practice=True, layers=1)
+    assert report["champion_before"] == night.version_id
+    assert report["lora_layers"] == 2
 
 
 def test_a_second_night_at_once_is_refused_with_one_sentence(tmp_path: Path, model: Path) -> None:

@@ -13,7 +13,7 @@ from nightschool.model import load_base
 from nightschool.records import INITIAL, Explanation, Reply, Version
 from nightschool.registry import VersionRegistry
 from nightschool.settings import Settings
-from nightschool.version_folder import POLICY
+from nightschool.version_folder import POLICY, trained_layers
 from training.candidate import REWARD
 from training.judgements import Answer
 from training.policy import Policy, reference_logps
@@ -70,7 +70,7 @@ def _layers(settings: Settings, version: str | None) -> int:
     """How many upper layers a version changes."""
     if version in {None, INITIAL}:
         return TOP_LAYERS
-    return int(report_of(settings.versions / str(version)).get("lora_layers", TOP_LAYERS))
+    return trained_layers(settings.versions / str(version) / POLICY)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from nightschool.records import INITIAL, NightState, VerdictKind, Version
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
-from nightschool.version_folder import POLICY, load_policy
+from nightschool.version_folder import POLICY, load_policy, trained_layers
 from training.candidate import save_candidate, told_when_unwritable
 from training.effort import Effort
 from training.exam import ExamResult, examine
@@ -47,6 +47,7 @@ from training.rollout import Drawing, Rollout, draw
 from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
 from training.split import Side
 from training.trunk import SplitModel
+from training.weights import capped, settled
 
 KEPT_SETTINGS = ("model", "temperature", "max_new_tokens", "reward_start", "lora_layers")
 """What a resumed night takes from its beginning, whatever the settings are now."""
@@ -125,12 +126,15 @@ class Stages:
     def model(self) -> tuple[BaseModel, SplitModel, Policy, Any]:
         settings = self.plan.settings
         base = load_base(settings.model, settings.cache)
-        split = SplitModel(base, settings.lora_layers)
-        policy = Policy(split, self.plan.seed)
         champion = self.registry.get(self.champion_before)
         model = load_policy(settings.versions, champion, base)  # checks the files before anything is built on them
+        split = SplitModel(base, settings.lora_layers)
+        folder = settings.versions / champion.id / POLICY
+        if champion.id != INITIAL and (layers := trained_layers(folder)) > split.top_layers:
+            split = SplitModel(base, layers)  # or what it learned in the layers below would be lost
+        policy = Policy(split, self.plan.seed)
         if champion.id != INITIAL:
-            policy.load_(settings.versions / champion.id / POLICY)
+            policy.load_(folder)
         self.report |= {"model": base.name, "lora_layers": split.top_layers}
         self.log.say(f"Model {base.name}, champion {champion.id}, LoRA on the top {split.top_layers} layers.")
         return base, split, policy, model
@@ -184,6 +188,7 @@ class Stages:
         reward_model: RewardModel,
         watcher: RewardModel | None,
         judgements: Judgements,
+        distrusted: Sequence[str],
         prompts: list[tuple[int, ...]],
         drawing: Drawing,
     ) -> None:
@@ -211,7 +216,7 @@ class Stages:
 
         done = len(learner.history)
         self.log.progress(done / effort.iterations, f"iteration {done + 1} of at most {effort.iterations}")
-        examples = examples_of(judgements.on(Side.TRAIN))
+        examples = examples_of(self._to_imitate(judgements, distrusted).on(Side.TRAIN))
         history = train(learner, reward_model, settings, Surroundings(record, keep, watcher=watcher, examples=examples))
         self.report |= {
             "iterations": len(history),
@@ -222,10 +227,19 @@ class Stages:
         }
         self.log.say(f"PPO ended: {learner.stopped}.")
 
+    def _to_imitate(self, judgements: Judgements, distrusted: Sequence[str]) -> Judgements:
+        """Weighed by age and copies, capped by person, without those whose votes count nothing."""
+        trusted = settled(judgements, str(self.report["snapshot"])).where(lambda one: one.person not in distrusted)
+        return capped(trusted)
+
     def _last_beta(self) -> float:
         """Where the last night on this model left the penalty on drift, so that it goes on acting over nights."""
         usual = PpoSettings(1, Drawing(1.0, 1)).beta
-        nights = [night.report for night in self.book.nights() if night.report and night.state is NightState.DONE]
+        nights = [
+            night.report
+            for night in self.book.nights()
+            if night.report and night.state is NightState.DONE and not night.practice
+        ]
         betas = [report["beta"] for report in nights if "beta" in report and report["model"] == self.report["model"]]
         return float(betas[-1]) if betas else usual
 

@@ -105,6 +105,11 @@ class _Night:
                 self.report["broken_rule"] = error.invariant
             raise
         finally:
+            made = self.registry.of_night(self.id)
+            if made is not None and state is not NightState.DONE:  # it stands, and may answer already
+                told = report_of(self.plan.settings.versions / made.id)
+                state, verdict, version_id = NightState.DONE, VerdictKind(told["verdict"]), made.id
+                reason = f"{told['reason']} (Afterwards: {reason})"
             self.report |= {
                 "verdict": verdict,
                 "reason": reason,
@@ -144,7 +149,7 @@ class _Night:
             return VerdictKind.SKIPPED, f"PPO did not run: {fault}. Nothing was changed.", None
         with self._stage("ppo"):
             watcher = None if examiner_fault else examiner
-            self.stages.ppo(policy, reward_model, watcher, judgements, practice_on, drawing)
+            self.stages.ppo(policy, reward_model, watcher, judgements, fitted.distrusted, practice_on, drawing)
             rollouts = self.stages.rollouts(split, reward_model, initial, drawing)
         with self._stage("exam"):
             prompts = exam_prompts(base, judgements, effort.exam_prompts)

@@ -30,7 +30,7 @@ class Example:
 def examples_of(judgements: Judgements) -> list[Example]:
     """Corrections and liked replies, each text once with the weights of all who showed or liked it."""
     weights: dict[Answer, float] = {}
-    shown = [(pair.left, pair.weight) for pair in judgements.pairs if _is_correction(pair.source, pair.preferred)]
+    shown = [(pair.left, pair.weight) for pair in judgements.pairs if _is_shown(pair.source, pair.preferred)]
     liked = [(thumb.answer, thumb.weight) for thumb in judgements.thumbs if thumb.is_up]
     for answer, weight in shown + liked:
         if len(answer.prompt_ids) + len(answer.token_ids) <= LONGEST:
@@ -38,8 +38,9 @@ def examples_of(judgements: Judgements) -> list[Example]:
     return [Example(answer, weight) for answer, weight in weights.items() if weight > 0.0]
 
 
-def _is_correction(source: tuple[str, str], preferred: Preferred) -> bool:
-    return source[0] == "correction" and preferred is Preferred.LEFT
+def _is_shown(source: tuple[str, str], preferred: Preferred) -> bool:
+    """A correction, or a liked reply after a disliked one (which became a pair)."""
+    return source[0] in {"correction", "thumb"} and preferred is Preferred.LEFT
 
 
 def ptx_loss(policy: Policy, examples: Sequence[Example], count: int, generator: torch.Generator) -> Tensor:

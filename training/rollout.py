@@ -110,7 +110,8 @@ class Rollout:
 
     def mean_entropy(self) -> float:
         """Mean entropy per token in nats."""
-        return sum(group.entropy for group in self.groups) / len(self.groups)
+        tokens = [int(group.sequences.response_lengths.sum()) for group in self.groups]
+        return sum(g.entropy * count for g, count in zip(self.groups, tokens, strict=True)) / sum(tokens)
 
 
 @dataclass(frozen=True)

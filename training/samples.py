@@ -16,6 +16,8 @@ def samples_of(folder: Path, count: int, iteration: int | None) -> list[dict[str
     last = max((row["iteration"] for row in rows), default=0)
     wanted = last if iteration is None else iteration
     chosen = [row for row in rows if row["iteration"] == wanted]
+    if not rows:
+        raise BadInput(f"The night of {folder.name} drew no replies: PPO ended before its first iteration.")
     if not chosen:
         raise BadInput(
             f"Iteration {wanted} was asked for and the night of {folder.name} had {last}; name one of those."
