@@ -66,7 +66,11 @@ LOOP_MUTANTS = (
     ),
     _update("epochs never end early", "if moved > settings.k3_limit:", "if moved > 1e9:"),
     _loop("no bound on one night's drift", "elif now - start + ahead > settings.kl_night:", "elif False:"),
-    _loop("no bound on all nights' drift", "if now + ahead > settings.kl_total:", "if False:"),
+    _loop(
+        "no bound on all nights' drift",
+        "if now + 2 * max(now - drifts[-min(2, len(drifts))], 0.0) > settings.kl_total:",
+        "if False:",
+    ),
     _loop("a champion beyond the bound is trained on", "if rollout.mean_kl() > settings.kl_total:", "if False:"),
     _loop("the onlooker is not heard", "elif overoptimised(history):", "elif False:"),
     _loop("beta never moves", "        learner.kl_control.update_(rollout.mean_kl(), settings.episodes)\n", ""),

@@ -66,8 +66,8 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
     """Whether another iteration begins; if not, the learner knows why.
 
     None begins that would probably end beyond a bound. A rollout shows the drift before its update, so the next
-    iteration would end two steps further; a step is as long as the last three on average, since 64 replies tell the
-    drift of each only roughly.
+    iteration would end two steps further. For one night a step is as long as the last three on average, since 64
+    replies tell the drift of each only roughly; for the bound on all nights it is the last one, to be safe.
     """
     history = learner.history
     learner.stopped = ""
@@ -78,8 +78,8 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
     else:
         start, now = learner.watch.start["kl"], history[-1]["kl"]
         drifts = [start, *(figures["kl"] for figures in history[1:])][-4:]
-        ahead = 2 * max((drifts[-1] - drifts[0]) / max(len(drifts) - 1, 1), 0.0)
-        if now + ahead > settings.kl_total:
+        ahead = 2 * max((now - drifts[0]) / max(len(drifts) - 1, 1), 0.0)
+        if now + 2 * max(now - drifts[-min(2, len(drifts))], 0.0) > settings.kl_total:
             learner.stopped = too_far(now)
         elif now - start + ahead > settings.kl_night:
             learner.stopped = f"the replies moved {now - start:.1f} nats, enough for one night"
