@@ -59,6 +59,8 @@ def resume_night(settings: Settings, echo: Callable[[str], None]) -> dict[str, A
             as_then = NightPlan(
                 settings.model_copy(update=changed), effort_named(night.effort), night.seed, night.practice
             )
+            if not plan:
+                echo(f"Nothing of that night is kept in {work.folder}: it begins anew, with the settings of now.")
             book.resume(night.id)
             return _Night(as_then, database, night.id, echo).run()
     finally:
