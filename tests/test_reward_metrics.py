@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -135,6 +136,13 @@ def test_the_longer_reply_wins_as_often_as_it_does_and_the_reward_follows_the_le
 def test_accuracy_of_a_person_needs_five_judgements() -> None:
     held = [_pair(n, 1.0 if n % 2 else -1.0, person="ann") for n in range(6)] + [_pair(9, 1.0, person="bob")]
     assert measure(held).accuracy_by_person == {"ann": 0.5}
+
+
+def test_surely_better_than_a_coin_but_below_57_percent_does_not_open_the_gate() -> None:
+    # 55 % of 4,000 pairs: the lower bound is 54 %, and the log-loss is fine.
+    sound = replace(measure([_pair(n, 1.0) for n in range(20)]), pairs=4000, facts=4000.0)
+    assert gate(replace(sound, accuracy=0.58, accuracy_low=0.57)) is None
+    assert "predicts 55% of 4000" in str(gate(replace(sound, accuracy=0.55, accuracy_low=0.54)))
 
 
 def test_nothing_measured_is_nothing_claimed() -> None:
