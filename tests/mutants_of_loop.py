@@ -65,10 +65,14 @@ LOOP_MUTANTS = (
         "learner.policy.logps(group.trunk, group.sequences, 1.0)",
     ),
     _update("epochs never end early", "if moved > settings.k3_limit:", "if moved > 1e9:"),
-    _loop("no bound on one night's drift", "elif now - start + ahead > settings.kl_night:", "elif False:"),
+    _loop(
+        "no bound on one night's drift",
+        "elif now - start + 2 * max(fmean(steps), 0.0) > settings.kl_night:",
+        "elif False:",
+    ),
     _loop(
         "no bound on all nights' drift",
-        "if now + 2 * max(now - drifts[-min(2, len(drifts))], 0.0) > settings.kl_total:",
+        "if now + 2 * max(steps[-1], 0.0) > settings.kl_total:",
         "if False:",
     ),
     _loop("a champion beyond the bound is trained on", "if rollout.mean_kl() > settings.kl_total:", "if False:"),

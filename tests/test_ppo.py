@@ -207,7 +207,7 @@ def test_pretraining_the_critic_lowers_its_error(policy: Policy) -> None:
         return float(torch.cat(gaps).square().mean())
 
     before = error()
-    pretrain_critic_(learner, rollout, settings)
+    pretrain_critic_(learner, rollout, settings, Surroundings())
     assert error() < 0.5 * before
 
 
@@ -288,7 +288,9 @@ def _history(*rows: tuple[float, float, float]) -> list[dict[str, float]]:
         ([(0.0, 0.0, 0.0), (1.6, 0.1, 0.1)], ""),  # 1.6 now, so 3.2 after its update and 4.8 after the next one
         ([(0.0, 0.0, 0.0), (1.7, 0.1, 0.1)], "enough for one night"),  # 5.1 after the next one
         ([(8.0, 0.0, 0.0), (8.5, 0.1, 0.1)], ""),  # far from the initial model, but not too far
+        ([(0.0, 0.0, 0.0)] * 3 + [(1.8, 0.1, 0.1)], ""),  # one jump: .6 a step, so 3.0
         ([(8.0, 0.0, 0.0), (10.1, 0.1, 0.1)], "all nights together"),
+        ([(8.0, 0.0, 0.0)] * 3 + [(8.9, 0.1, 0.1)], "all nights together"),  # 8.9 + 2 * .9, whatever came before
         ([(0.0, 0.0, 0.0), (1.0, 0.4, 0.5), (1.5, 0.5, 0.2), (2.0, 0.6, 0.2)], "examiner"),
         ([(0.0, 0.0, 0.0), (1.0, 0.4, 0.5), (1.5, 0.5, 0.2), (2.0, 0.6, 0.4)], ""),  # it came back
         ([(0.0, 0.7, 0.0), (1.0, 0.4, 0.5), (1.5, 0.5, 0.2), (2.0, 0.6, 0.2)], ""),  # the reward fell as well

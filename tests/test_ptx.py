@@ -9,7 +9,7 @@ import torch
 from tests.training_fixtures import tiny_base
 from training.judgements import Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.policy import Policy
-from training.ptx import LONGEST, Example, examples_of, ptx_loss
+from training.ptx import LONGEST, Example, examples_of, ptx_loss, trusted
 from training.split import Side
 from training.trunk import SplitModel
 
@@ -30,6 +30,25 @@ def test_corrections_and_liked_replies_are_imitated_duels_and_disliked_ones_are_
         (_thumb(ONE, is_up=True), _thumb(THIRD, is_up=True), _thumb(OTHER, is_up=False)),
     )
     assert examples_of(judgements) == [Example(ONE, 0.75), Example(THIRD, 0.25)]
+
+
+def _likes(person: str, count: int) -> tuple[ThumbJudgement, ...]:
+    answers = [Answer((5, number), (ord(person[0]), 2)) for number in range(count)]
+    return tuple(
+        ThumbJudgement(answer, True, 0.5, "c", Side.TRAIN, ("thumb", f"{person}{number}"), person)
+        for number, answer in enumerate(answers)
+    )
+
+
+def test_whom_nobody_should_learn_from_is_not_imitated_and_a_flood_of_likes_is_capped() -> None:
+    people = [f"{letter}n" for letter in "abcdefgh"]
+    judgements = Judgements((), sum((_likes(person, 5) for person in people), _likes("flood", 500)))
+    kept = trusted(judgements, ["an"], "2026-01-01T00:00:00+00:00")
+    weights: dict[str, float] = {}
+    for thumb in kept.thumbs:
+        weights[thumb.person] = weights.get(thumb.person, 0.0) + thumb.weight
+    assert "an" not in weights
+    assert weights["flood"] < 0.25 * sum(weights.values())  # of 8 people none carries more than a fifth
 
 
 def test_a_text_that_would_cost_more_than_a_minibatch_is_left_out() -> None:

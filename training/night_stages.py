@@ -38,7 +38,7 @@ from training.policy import Policy
 from training.ppo import train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
-from training.ptx import examples_of
+from training.ptx import examples_of, trusted
 from training.receipts import judged_conversations, judgements_of, split_of_snapshot
 from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
 from training.reward_model import RewardModel
@@ -47,7 +47,6 @@ from training.rollout import Drawing, Rollout, draw
 from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
 from training.split import Side
 from training.trunk import SplitModel
-from training.weights import capped, settled
 
 KEPT_SETTINGS = ("model", "temperature", "max_new_tokens", "reward_start", "lora_layers")
 """What a resumed night takes from its beginning, whatever the settings are now."""
@@ -216,7 +215,7 @@ class Stages:
 
         done = len(learner.history)
         self.log.progress(done / effort.iterations, f"iteration {done + 1} of at most {effort.iterations}")
-        examples = examples_of(self._to_imitate(judgements, distrusted).on(Side.TRAIN))
+        examples = examples_of(trusted(judgements, distrusted, str(self.report["snapshot"])).on(Side.TRAIN))
         history = train(learner, reward_model, settings, Surroundings(record, keep, watcher=watcher, examples=examples))
         self.report |= {
             "iterations": len(history),
@@ -226,11 +225,6 @@ class Stages:
             "ptx_examples": len(examples),
         }
         self.log.say(f"PPO ended: {learner.stopped}.")
-
-    def _to_imitate(self, judgements: Judgements, distrusted: Sequence[str]) -> Judgements:
-        """Weighed by age and copies, capped by person, without those whose votes count nothing."""
-        trusted = settled(judgements, str(self.report["snapshot"])).where(lambda one: one.person not in distrusted)
-        return capped(trusted)
 
     def _last_beta(self) -> float:
         """Where the last night on this model left the penalty on drift, so that it goes on acting over nights."""

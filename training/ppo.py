@@ -8,6 +8,8 @@ rate is that of a LoRA (docs/log.md). The reference is always the initial model,
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from statistics import fmean
 
 from training.episodes import estimate_advantages, rollout_figures
 from training.learner import Learner
@@ -48,7 +50,7 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
             learner.stopped = too_far(rollout.mean_kl())
             break
         if iteration == 0 and settings.baseline is Baseline.CRITIC:
-            pretrain_critic_(learner, rollout, settings)
+            pretrain_critic_(learner, rollout, settings, around)
         episodes = estimate_advantages(rollout, learner.critic, settings, learner.kl_control.beta, learner.watch)
         figures = rollout_figures(rollout, episodes, learner.kl_control.beta)
         updating = time.monotonic()
@@ -78,10 +80,10 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
     else:
         start, now = learner.watch.start["kl"], history[-1]["kl"]
         drifts = [start, *(figures["kl"] for figures in history[1:])][-4:]
-        ahead = 2 * max((now - drifts[0]) / max(len(drifts) - 1, 1), 0.0)
-        if now + 2 * max(now - drifts[-min(2, len(drifts))], 0.0) > settings.kl_total:
+        steps = [later - earlier for earlier, later in pairwise(drifts)] or [0.0]
+        if now + 2 * max(steps[-1], 0.0) > settings.kl_total:
             learner.stopped = too_far(now)
-        elif now - start + ahead > settings.kl_night:
+        elif now - start + 2 * max(fmean(steps), 0.0) > settings.kl_night:
             learner.stopped = f"the replies moved {now - start:.1f} nats, enough for one night"
         elif sum(figures["seconds"] for figures in history) + history[-1]["seconds"] > settings.seconds:
             learner.stopped = "the time is used up"

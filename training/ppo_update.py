@@ -136,14 +136,14 @@ def trained_parts(learner: Learner, settings: PpoSettings) -> dict[str, torch.nn
     return parts
 
 
-def pretrain_critic_(learner: Learner, rollout: Rollout, settings: PpoSettings) -> None:
+def pretrain_critic_(learner: Learner, rollout: Rollout, settings: PpoSettings, around: Surroundings) -> None:
     """Fit the critic to the first rollout's returns before the policy moves."""
     episodes = estimate_advantages(rollout, learner.critic, settings, learner.kl_control.beta)
-    count = sum(int(entry.group.sequences.response_lengths.sum()) for entry in episodes)
+    count = around.gradients.total(sum(int(entry.group.sequences.response_lengths.sum()) for entry in episodes))
     for _ in range(settings.critic_pretraining):
         learner.critic_optimiser.zero_grad()
         for entry in episodes:
             values = learner.critic(entry.group.features, known_so_far(entry.group, settings))
             mask = entry.group.sequences.is_response
-            (0.5 * torch.where(mask, (values - entry.returns) ** 2, 0.0).sum() / count).backward()
+            around.gradients.backward(0.5 * torch.where(mask, (values - entry.returns) ** 2, 0.0).sum() / count)
         learner.critic_optimiser.step()

@@ -5,7 +5,7 @@ Departure: the paper mixes in pretraining text to keep old skills; here the KL t
 term teaches what people showed by example.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from training.judgements import Answer, Judgements, Preferred
 from training.policy import Policy
 from training.reading import answer_sequences
+from training.weights import capped, settled
 
 LONGEST = 384
 """Longer texts (tokens of prompt and reply) are left out: one of them would cost more than a minibatch."""
@@ -25,6 +26,11 @@ class Example:
 
     answer: Answer
     weight: float
+
+
+def trusted(judgements: Judgements, distrusted: Collection[str], now: str) -> Judgements:
+    """Weighed by age and copies, capped by person, without people whose votes count nothing."""
+    return capped(settled(judgements, now).where(lambda judgement: judgement.person not in distrusted))
 
 
 def examples_of(judgements: Judgements) -> list[Example]:
