@@ -138,6 +138,15 @@ def test_a_loss_that_is_not_finite_stops_the_night_before_the_step(policy: Polic
     assert all(torch.equal(old, new) for old, new in zip(before, policy.weights(), strict=True))
 
 
+def test_in_any_step_a_loss_or_norm_that_is_not_finite_stops_the_night(policy: Policy) -> None:
+    watch = Watch(policy.split.base, first_night=True)
+    watch.step(policy_loss=0.5, gradient_norm=2.0)
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(TrainingBroken, match="gradient norm") as caught:
+            watch.step(policy_loss=0.5, gradient_norm=value)
+        assert caught.value.invariant is Invariant.FINITE
+
+
 def _short(answers: list[Answer], end: bool) -> list[Answer]:
     return [Answer(answer.prompt_ids, (2,) if end else (7, 8, 9, 10, 11)) for answer in answers]
 

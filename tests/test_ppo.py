@@ -327,6 +327,16 @@ def test_the_penalty_on_drift_acts_within_a_night(policy: Policy) -> None:
     assert learner.kl_control.beta == pytest.approx(0.1 * 1.1**12)
 
 
+def test_from_iteration_to_iteration_the_rate_falls_and_the_penalty_follows_the_drift(policy: Policy) -> None:
+    # Drift is 0 in the first rollout and far below the target in the second: beta * .9 after each (two rollouts a fifth).
+    settings = critic_settings(2, DRAWING, episodes=16, epochs=1, kl_target=1e6)
+    learner = Learner.fresh(policy, [answer.prompt_ids for answer in random_answers(16)], settings, 0)
+    history = train(learner, random_reward_model(policy.split), settings, Surroundings())
+    assert [figures["beta"] for figures in history] == pytest.approx([0.1, 0.09])
+    assert learner.kl_control.beta == pytest.approx(0.081)
+    assert learner.policy_optimiser.param_groups[0]["lr"] == pytest.approx(settings.learning_rate / 2)
+
+
 def test_ppo_makes_rewarded_words_more_likely(tmp_path: Path) -> None:
     # A reward that can be known: a head fitted to tell replies with many words of the tiny model's one kind.
     base = tiny_base(tmp_path, layers=2)
