@@ -97,6 +97,8 @@ def test_an_episode_keeps_its_place_whatever_group_it_was_padded_with(rollout: R
     lengths = rollout.episodes(lambda group: group.sequences.response_lengths)
     assert lengths.tolist() == [len(answer.token_ids) for answer in rollout.answers]
     assert rollout.is_response.sum(1).tolist() == lengths.tolist()
+    finished = rollout.episodes(lambda group: group.finished)
+    assert finished.tolist() == [answer.token_ids[-1] == 2 for answer in rollout.answers]
     kl = rollout.episodes(lambda group: group.old)
     assert not kl[~rollout.is_response].any()
 

@@ -327,8 +327,14 @@ def test_the_penalty_on_drift_acts_within_a_night(policy: Policy) -> None:
     assert learner.kl_control.beta == pytest.approx(0.1 * 1.1**12)
 
 
+def test_epochs_end_once_the_policy_has_moved_from_the_one_that_drew_the_replies(policy: Policy) -> None:
+    # With one minibatch an epoch the first sees no move yet, the second sees that of the first.
+    assert _step(policy, _rollout(policy), epochs=4, k3_limit=0.0)["epochs"] == 2.0
+    assert _step(policy, _rollout(policy), epochs=4, k3_limit=1e9)["epochs"] == 4.0
+
+
 def test_from_iteration_to_iteration_the_rate_falls_and_the_penalty_follows_the_drift(policy: Policy) -> None:
-    # Drift is 0 in the first rollout and far below the target in the second: beta * .9 after each (two rollouts a fifth).
+    # Drift is 0 in the first rollout and far below the target in the second: beta * .9 after each.
     settings = critic_settings(2, DRAWING, episodes=16, epochs=1, kl_target=1e6)
     learner = Learner.fresh(policy, [answer.prompt_ids for answer in random_answers(16)], settings, 0)
     history = train(learner, random_reward_model(policy.split), settings, Surroundings())
