@@ -27,7 +27,7 @@ class Words:
     language: Language
 
     def __call__(self, key: str, **values: object) -> str:
-        """The sentence of `key` ("page.name") with its `{names}` filled in; raises `KeyError` for one that is missing."""
+        """The sentence of `key` ("page.name") with its `{names}` filled in; `KeyError` where it is missing."""
         text = catalogue()[key][self.language]
         if wanted := names_in(text) - set(values):
             raise KeyError(f"The sentence {key} needs {', '.join(sorted(wanted))}; give it by name.")
