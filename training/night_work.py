@@ -45,7 +45,7 @@ class NightWork:
         path = self.folder / f"{name}.json"
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise BadInput(f"{path} cannot be read ({error}); the night cannot be resumed, start a new one.") from error

@@ -40,6 +40,7 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
     while may_continue_(learner, settings):
         iteration, began = len(learner.history), time.monotonic()
         set_learning_rate_(learner, settings.learning_rate * (1 - iteration / settings.iterations))
+        learner.watch.weights(learner.policy.weights())
         prompts = learner.queue.take(settings.prompts)
         rollout = roll_out(
             learner.policy, scorer, prompts, settings.drawing, learner.generator,
