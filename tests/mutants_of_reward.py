@@ -132,6 +132,11 @@ REWARD_MUTANTS = (
         "return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted",
         "return capped(judgements), distrusted",
     ),
+    _ladder(
+        "shares not bounded once people are weighed",
+        "return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted",
+        "return weighed.where(lambda judgement: judgement.weight > 0.0), distrusted",
+    ),
     _ladder("weights by age and copies left out", "    judgements = settled(judgements, now)\n", ""),
     _ladder(
         "LoRA chosen on the exam",
