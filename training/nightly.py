@@ -37,7 +37,8 @@ def run_night(plan: NightPlan, echo: Callable[[str], None]) -> dict[str, Any]:
     try:
         with night_lock(database.path):
             book = NightBook(database)
-            sweep(plan.settings.versions, [night.id for night in book.nights()])
+            registered = [version.id for version in VersionRegistry(database).list()]
+            sweep(plan.settings.versions, [night.id for night in book.nights()], registered)
             night_id = book.start(plan.effort.name, plan.seed, practice=plan.practice)
             return _run(plan, database, night_id, echo)
     finally:
