@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demo.classroom import Classroom
+from demo.classroom import Classroom, ThumbReasons
 from demo.explanations import Explanations
 from demo.identity import Visitors, load_secret
 from demo.nights import Nights
@@ -70,7 +70,13 @@ def run(settings: Settings, listener: socket.socket) -> None:
         store.close_abandoned_replies()
         sampling = Sampling(settings.temperature, settings.max_new_tokens)
         classroom = Classroom(
-            store, registry, engine, sampling=sampling, duel_share=settings.duel_share, chance=random.Random()
+            store,
+            registry,
+            engine,
+            sampling=sampling,
+            duel_share=settings.duel_share,
+            chance=random.Random(),
+            reasons=ThumbReasons(settings.thumb_reasons_up, settings.thumb_reasons_down),
         )
         if warning := classroom.warm_up():
             typer.echo(warning)

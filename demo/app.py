@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.components import Navbar
 
+from demo.catalogue import Words
 from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import Visitors
@@ -36,12 +37,13 @@ def build_pages(
     visitors: Visitors,
     model_line: str,
     effort: str,
+    words: Words,
 ) -> gr.Blocks:
     """Chat at `/`, School at `/school`. No `gr.State` and no `unload`: either would hold a connection per tab."""
     blocks = gr.Blocks(title="NightSchool", fill_height=True, fill_width=True, analytics_enabled=False)
     with blocks:
         Navbar(main_page_name="Chat")
-        ChatPage(blocks, classroom, visitors, explanations, model_line=model_line)
+        ChatPage(blocks, classroom, visitors, explanations, model_line=model_line, words=words)
     with blocks.route("School", "/school"):
         Navbar(main_page_name="Chat")
         SchoolPage(blocks, classroom=classroom, nights=nights, book=book, store=store, visitors=visitors, effort=effort)

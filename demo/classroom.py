@@ -21,6 +21,7 @@ from nightschool.errors import BadInput, DamagedVersion
 from nightschool.feedback import FeedbackStore
 from nightschool.records import (
     INITIAL,
+    OWNERS_STYLE,
     Conversation,
     Duel,
     DuelOutcome,
@@ -74,7 +75,7 @@ class Scene:
     duel: Duel | None
     hidden: int = 0
     """How many earlier messages are stored but outside the window."""
-    style: Style = Style()
+    style: Style = OWNERS_STYLE
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ class ThumbReasons:
 
     up: tuple[str, ...] = ()
     down: tuple[str, ...] = ()
+
+
+NO_REASONS = ThumbReasons()
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Classroom:
         sampling: Sampling,
         duel_share: float,
         chance: random.Random,
-        reasons: ThumbReasons = ThumbReasons(),
+        reasons: ThumbReasons = NO_REASONS,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -149,6 +153,13 @@ class Classroom:
             max(len(turns) - WINDOW, 0),
             conversation.style,
         )
+
+    def turn(self, person_id: str, conversation_id: str, message_id: str) -> Turn:
+        """One message of a conversation, shown or not. Raises `BadInput` where there is no such one."""
+        turns = self._store.branch(conversation_id, message_id, person_id)
+        if not turns:
+            raise BadInput("This message is not in a conversation of yours; reload the page.")
+        return turns[-1]
 
     # ---- keeping -------------------------------------------------------------------------------------------------
 
@@ -231,7 +242,9 @@ class Classroom:
         """Set, change or take back a thumb with its reasons; returns once it is on disk."""
         offered = {ThumbValue.UP: self.reasons.up, ThumbValue.DOWN: self.reasons.down, None: ()}[value]
         if unknown := [reason for reason in reasons if reason not in offered]:
-            raise BadInput(f"The reason {unknown[0]!r:.40} is not one of those offered; reload the page and choose again.")
+            raise BadInput(
+                f"The reason {unknown[0]!r:.40} is not one of those offered; reload the page and choose again."
+            )
         in_order = [reason for reason in offered if reason in reasons]
         comment = _plain(comment, LONGEST_COMMENT).strip()
         self._store.set_thumb(reply_id, person_id, value, reasons=in_order, comment=comment)
@@ -316,7 +329,7 @@ class Classroom:
     def _style(self, person_id: str, conversation_id: str, style: Style | None) -> Style:
         if style is not None:
             return self._checked(style)
-        return self._store.conversation(conversation_id, person_id).style if conversation_id else Style()
+        return self._store.conversation(conversation_id, person_id).style if conversation_id else OWNERS_STYLE
 
     def _checked(self, style: Style) -> Style:
         """The style as it is stored: what is as the owner set it is not a choice. Raises `BadInput`."""

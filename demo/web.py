@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.app import ASSETS, THEME, build_pages
+from demo.catalogue import Language, Words
 from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import COOKIE, Visitors
@@ -56,6 +57,7 @@ def create_app(
     model_name: str,
     is_small: bool,
     effort: str,
+    language: Language = "en",
 ) -> FastAPI:
     """The whole site: health check, pages, and the gate in front of both."""
     app = FastAPI(title="NightSchool", openapi_url=None, docs_url=None, redoc_url=None)
@@ -74,6 +76,7 @@ def create_app(
         visitors=visitors,
         model_line=model_line,
         effort=effort,
+        words=Words(language),
     )
     app = mount(app, pages)
     app.add_middleware(Gate, visitors=visitors)
@@ -89,7 +92,7 @@ def mount(app: FastAPI, pages: gr.Blocks) -> FastAPI:
             pages,
             path="/",
             theme=THEME,
-            css_paths=[ASSETS / "look.css"],
+            css_paths=[ASSETS / "look.css", ASSETS / "chat.css"],
             js=(ASSETS / "keys.js").read_text(encoding="utf-8"),
             head=f"<script>{(ASSETS / 'streams.js').read_text(encoding='utf-8')}</script>",
             favicon_path=str(ASSETS / "icon.svg"),

@@ -3,8 +3,9 @@
 A conversation is a tree of messages: a regeneration adds a sibling, nothing is overwritten, and `leaf_id` names the end
 of the branch that is shown. Every method that takes a person refuses rows of somebody else as if they did not exist.
 
-The longer work is done by functions on the open database, which only this store calls: `feedback_conversations` (the
-list, the search, the branches), `feedback_judging` (thumbs, rankings, corrections), `feedback_duels`, `feedback_reading` (what the night reads) and `feedback_import` (preferences made elsewhere).
+The longer work is done by functions on the open database, which only this store calls: `feedback_conversations` (list,
+search, branches), `feedback_judging` (thumbs, rankings, corrections), `feedback_duels` (how they end),
+`feedback_reading` (what the night reads) and `feedback_import` (preferences made elsewhere).
 """
 
 import json
@@ -27,6 +28,7 @@ from nightschool.feedback_rows import (
 )
 from nightschool.ids import new_id, utc_now
 from nightschool.records import (
+    OWNERS_STYLE,
     Conversation,
     Duel,
     DuelOutcome,
@@ -65,7 +67,7 @@ class FeedbackStore:
 
     # ---- conversations -------------------------------------------------------------------------------------------
 
-    def start_conversation(self, person_id: str, first_words: str, style: Style = Style()) -> str:
+    def start_conversation(self, person_id: str, first_words: str, style: Style = OWNERS_STYLE) -> str:
         """A new, empty conversation titled by the first words; returns its id."""
         conversation_id = new_id()
         with self._database.write() as db:

@@ -112,6 +112,9 @@ class Style:
     max_new_tokens: int | None = None
 
 
+OWNERS_STYLE = Style()
+
+
 @dataclass(frozen=True)
 class Conversation:
     id: str
@@ -119,7 +122,7 @@ class Conversation:
     title: str
     created_at: str
     leaf_id: str | None
-    style: Style = Style()
+    style: Style = OWNERS_STYLE
     last_at: str = ""
     """When it was last written in; known where conversations are listed."""
 

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
 
     With 4, brevity was learned fastest per minute, of 4, 8, 12 and all 30 (docs/log.md)."""
     thumb_reasons_up: tuple[str, ...] = ("helpful", "accurate", "clear", "well_written", "right_length")
-    """Reasons offered for a thumb up: keys whose words are in `demo/words/reasons.toml`; another key is shown as it is."""
+    """Reasons offered for a thumb up: keys of `demo/words/reasons.toml`; another key is shown as it is."""
     thumb_reasons_down: tuple[str, ...] = ("wrong", "not_followed", "too_long", "too_short", "repeats", "unsafe")
     effort: str = "normal"
     """How long a night started from the School page takes: quick, normal or thorough."""

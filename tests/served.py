@@ -53,7 +53,7 @@ def served(folder: Path) -> Iterator[Site]:
 
 def main(folder: Path) -> None:
     """Build the site as `demo.__main__` does, with the scripted engine in place of a model."""
-    from demo.classroom import Classroom
+    from demo.classroom import Classroom, ThumbReasons
     from demo.explanations import Explanations
     from demo.nights import Nights
     from demo.web import create_app
@@ -70,7 +70,13 @@ def main(folder: Path) -> None:
     sampling = Sampling(0.7, 1000)
     app = create_app(
         classroom=Classroom(
-            store, VersionRegistry(database), engine, sampling=sampling, duel_share=0, chance=random.Random(0)
+            store,
+            VersionRegistry(database),
+            engine,
+            sampling=sampling,
+            duel_share=0,
+            chance=random.Random(0),
+            reasons=ThumbReasons(("helpful", "clear"), ("wrong", "too_long")),
         ),
         nights=Nights(book, db=database.path, versions=folder / "versions", environment={}),
         explanations=Explanations(

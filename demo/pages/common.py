@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 
+from demo.catalogue import Words
 from demo.identity import Visitors
+from demo.translation import translated
 from nightschool.errors import NightSchoolError
 
 Updates = dict[Any, Any]
@@ -28,7 +30,7 @@ def person_of(visitors: Visitors, request: gr.Request) -> str:
     return person_id
 
 
-def is_owner(request: gr.Request) -> bool:
+def is_owner(visitors: Visitors, request: gr.Request) -> bool:
     """Whether the visitor sits at the machine itself: without a password yet, nobody else is taken for the owner."""
     if request.client is None or {"x-forwarded-for", "forwarded", "x-real-ip"} & {*request.headers}:
         return False  # passed on by a proxy, for somebody elsewhere
@@ -44,9 +46,10 @@ def _is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def told_in_words() -> Iterator[None]:
+def told_in_words(words: Words) -> Iterator[None]:
     """Show an expected error as its sentence; anything else is a defect and stays one."""
     try:
         yield
     except NightSchoolError as error:
-        raise gr.Error(html.escape(str(error)), title="Not done", print_exception=False) from error
+        sentence = html.escape(translated(str(error), words))
+        raise gr.Error(sentence, title=words("common.not_done"), print_exception=False) from error

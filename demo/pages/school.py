@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from demo.catalogue import Words
 from demo.classroom import Classroom
 from demo.identity import Visitors
 from demo.nights import EFFORTS, Nights, Phase
@@ -86,6 +87,6 @@ class SchoolPage:
     def start(self, effort: str, practice: bool, request: gr.Request) -> Updates:
         """Start a night; the ticks show what becomes of it."""
         person_of(self._visitors, request)
-        with told_in_words():
+        with told_in_words(Words("en")):
             self._nights.start(effort, practice=practice)
         return self.tick("")
