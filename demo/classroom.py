@@ -161,6 +161,10 @@ class Classroom:
             raise BadInput("This message is not in a conversation of yours; reload the page.")
         return turns[-1]
 
+    def is_writing(self, person_id: str, conversation_id: str) -> bool:
+        """Whether an answer of this conversation is being written. Raises `BadInput` for somebody else's."""
+        return bool(conversation_id) and self._store.is_writing(conversation_id, person_id)
+
     # ---- keeping -------------------------------------------------------------------------------------------------
 
     def rename(self, person_id: str, conversation_id: str, title: str) -> None:

@@ -141,6 +141,11 @@ class FeedbackStore:
         with self._database.write() as db:
             feedback_conversations.show_message(db, conversation_id, person_id, message_id)
 
+    def is_writing(self, conversation_id: str, person_id: str) -> bool:
+        """Whether a reply of a conversation is still being written."""
+        self.conversation(conversation_id, person_id)
+        return feedback_conversations.is_writing(self._database.read(), conversation_id)
+
     # ---- replies -------------------------------------------------------------------------------------------------
 
     def start_reply(
@@ -187,7 +192,7 @@ class FeedbackStore:
         first_token_seconds: float | None = None,
         seconds: float | None = None,
     ) -> None:
-        """Write the text and tokens of a reply that ended, whichever way it ended."""
+        """Write the text and tokens of a reply that ended, whichever way, or (`STREAMING`) of one that still grows."""
         with self._database.write() as db:
             db.table("messages").update(reply_id, {"text": text})
             db.table("replies").update(

@@ -131,6 +131,15 @@ def _update(db: sqlite_utils.Database, conversation_id: str, person_id: str, col
     db.table("conversations").update(conversation_id, columns)
 
 
+def is_writing(db: sqlite_utils.Database, conversation_id: str) -> bool:
+    found = db.execute(
+        """SELECT 1 FROM messages m JOIN replies r ON r.id = m.id
+           WHERE m.conversation_id = ? AND r.status = 'streaming' LIMIT 1""",
+        [conversation_id],
+    )
+    return found.fetchone() is not None
+
+
 # ---- branches ------------------------------------------------------------------------------------------------------
 
 

@@ -118,12 +118,8 @@ class ChatPage:
         )
         self.new.click(self.start_afresh, None, everything, cancels=writing, **reads)
         self.list.opened(self.open, None, everything, cancels=writing, **reads)
-        for event in (
-            self.talk.branched(self._desk.show_message, [self.conversation_id], everything, **reads),
-            self.talk.voted(self._desk.vote, [self.conversation_id], everything, **reads),
-        ):
+        for event in self._desk.wire(quiet, everything):
             event.failure(self.refresh, [self.conversation_id], everything, **reads)
-        self._desk.wire(quiet, everything)
         self.settings.click(None, None, None, js=FOLD, **quiet)
         self.why.click(self.explain, [self.conversation_id], [self.card], **reads)
         self.conversation_id.change(None, [self.conversation_id], None, js=REMEMBER, **quiet)
@@ -138,7 +134,11 @@ class ChatPage:
             scene = self._settled(person_id, conversation_id)
         except BadInput:
             scene = EMPTY_SCENE
-        return {**self.shown(person_id, scene), self.why: gr.Button(visible=is_owner(self._visitors, request))}
+        may_ask_why = is_owner(self._visitors, request)
+        return {
+            **self.shown(person_id, scene),
+            self.why: gr.Button(visible=may_ask_why, interactive=bool(scene.turns) and scene.duel is None),
+        }
 
     def refresh(self, conversation_id: str, request: gr.Request) -> Updates:
         """The conversation as stored: after a stop there may be more text than was on screen."""

@@ -42,18 +42,26 @@ class ChatDesk:
         self._visitors = visitors
         self._words = words
 
-    def wire(self, quiet: Mapping[str, Any], everything: list[Any]) -> None:
-        """Saves go straight to the server, not through the queue: one short request each, several at a time."""
+    def wire(self, quiet: Mapping[str, Any], everything: list[Any]) -> list[Any]:
+        """Saves go straight to the server, not through the queue: one short request each, several at a time.
+
+        Returns the events after whose failure the page must be drawn as it is stored.
+        """
         page = self._page
         direct = {**quiet, "queue": False, "trigger_mode": "multiple"}
         here = [page.conversation_id]
         page.talk.judged(self.judge, here, [page.talk, page.status], **direct)
         page.talk.corrected(self.correct, here, [page.talk], **direct)
+        page.talk.waited(self.look, here, [page.talk], **direct)
         page.list.searched(self.search, None, [page.list], **direct)
         page.list.renamed(self.rename, here, [page.list], **direct)
         page.list.removed(self.remove, here, everything, **direct)
         page.list.restored(self.restore, None, everything, **direct)
         page.style.kept(self.keep_style, here, None, **direct)
+        return [
+            page.talk.voted(self.vote, here, everything, **direct),
+            page.talk.branched(self.show_message, here, everything, **direct),
+        ]
 
     # ---- judging -------------------------------------------------------------------------------------------------
 
@@ -108,6 +116,13 @@ class ChatDesk:
         with told_in_words(self._words):
             self._classroom.show_message(person_id, conversation_id, chat_view.field(event._data, "id"))
             return {**page.shown(person_id, self._classroom.scene(person_id, conversation_id)), page.status: ""}
+
+    def look(self, conversation_id: str, request: gr.Request) -> Updates:
+        """Tell a page that waits for more of an answer when nobody writes it any more."""
+        person_id = person_of(self._visitors, request)
+        with told_in_words(self._words):
+            writing = self._classroom.is_writing(person_id, conversation_id)
+        return {self._page.talk: gr.skip() if writing else gr.HTML(still=new_id())}
 
     # ---- the list ------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ TALK_WORDS = (
     "answer", "bad", "cancel", "choose", "close", "comment", "conversation", "copied", "copy", "copy_code", "corrected",
     "earlier", "edit", "good", "hello", "hello_line", "hidden", "improve", "improve_hint", "later", "left",
     "no_vote_yet", "not_saved", "place", "regenerate", "right", "save", "saved", "saving", "send", "show_corrected",
-    "show_original", "sidebar", "stopped", "take_back", "to_end", "vote_both_bad", "vote_left", "vote_right",
+    "show_original", "sidebar", "stopped", "take_back", "to_end", "unheard", "vote_both_bad", "vote_left", "vote_right",
     "vote_skip", "vote_tie", "why_bad", "why_good", "withdraw", "writing_two", "you", "your_answer", "your_question",
 )  # fmt: skip
 LIST_WORDS = (
@@ -33,11 +33,12 @@ STYLE_WORDS = (
 
 
 def conversation(value: dict[str, Any], words: Words, reasons: ThumbReasons) -> gr.HTML:
-    """Messages with all that can be done with them. Props: `draft` (what is being written), `ack` (of a save)."""
+    """Messages with all that can be done with them. Props: `draft` (what is being written), `ack` (of a save),
+    `still` (nobody writes any more)."""
     return gr.HTML(
         value=value,
         html_template='<div class="talk"></div>',
-        js_on_load=_script("dom", "saving", "judging", "editing", "turns", "duel", "talk"),
+        js_on_load=_script("dom", "saving", "judging", "editing", "turns", "duel", "unsent", "talk"),
         elem_id="talk",
         apply_default_css=False,
         words=_sentences(words, TALK_WORDS),
@@ -45,6 +46,7 @@ def conversation(value: dict[str, Any], words: Words, reasons: ThumbReasons) -> 
         reasons={"up": _offered(words, reasons.up), "down": _offered(words, reasons.down)},
         draft=None,
         ack=None,
+        still=None,
     )
 
 

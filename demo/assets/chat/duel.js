@@ -29,12 +29,17 @@ const vote = (outcome) => {
   setText(duelLine, words.saving);
   enableVotes();
   trigger('voted', { duel: props.value.duel.id, outcome });
-  voteTimer = setTimeout(() => {
-    voting = false;
-    setText(duelLine, words.no_vote_yet);
-    enableVotes();
-  }, PATIENCE);
+  voteTimer = setTimeout(voteUnheard, PATIENCE);
 };
+
+const voteUnheard = () => {
+  if (!voting) return;
+  clearTimeout(voteTimer);
+  voting = false;
+  setText(duelLine, words.no_vote_yet);
+  enableVotes();
+};
+window.addEventListener('nightschool:unheard', voteUnheard);
 
 const enableVotes = () => {
   for (const button of Object.values(votes)) button.disabled = voting || !props.value.duel?.id;
@@ -45,10 +50,10 @@ const drawDuel = () => {
   clearTimeout(voteTimer);
   voting = false;
   duelCards.hidden = duelBar.hidden = !duel;
+  enableVotes();
   if (!duel) return;
   for (const side of ['left', 'right']) showSide(side, duel[side]);
   setText(duelLine, duel.id ? words.choose : words.writing_two);
-  enableVotes();
 };
 
 const showSide = (side, html) => {

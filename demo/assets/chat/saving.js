@@ -16,4 +16,8 @@ const save = (event, data, settled) => {
   trigger(event, { ...data, number });
 };
 
+window.nightschoolUnheard = words.unheard;
+window.addEventListener('nightschool:unheard', () => {
+  for (const settle of [...waiting.values()]) settle({ ok: false, error: words.not_saved });
+});
 watch('ack', () => waiting.get(props.ack?.number)?.(props.ack));

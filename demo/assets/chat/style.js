@@ -1,7 +1,7 @@
 // How this conversation is answered. The value is what is on screen; it is kept on the server when a field is left.
 const makeField = (tag, word, hint, attributes) => {
   const field = el(tag, { 'aria-label': word, ...attributes });
-  const shown = el('output');
+  const shown = el('span', { class: 'shown' });
   return { field, shown, node: el('label', {}, el('span', {}, word, ' ', shown), field, el('small', {}, hint)) };
 };
 const { limit, temperature } = props.defaults;

@@ -6,9 +6,20 @@ const toEnd = tool('end', words.to_end, () => goToEnd('smooth'), { id: 'to-end',
 const parts = new Map(); // id -> a message on the page
 let shown = ''; // id of the conversation on the page
 let asked = ''; // id of the newest question on the page
+let restored = false; // whether what was being written before a reload is back
 let follow = true; // whether the page goes along with what is written
 
 const busy = () => props.value.busy;
+
+// When an answer does not go on, the server may have been started anew. Once it is there and says that nobody writes any
+// more, the page is loaded anew: Gradio's client still waits for the answer of the server that is gone.
+const STILL = 4000; // milliseconds
+let movedAt = Date.now();
+setInterval(async () => {
+  if (!busy() || Date.now() - movedAt < STILL) return;
+  const health = await fetch('/healthz').catch(() => null);
+  if (health?.ok && busy() && Date.now() - movedAt >= STILL) trigger('waited', {});
+}, 2500);
 
 const welcome = el(
   'div', { class: 'welcome' }, el('h2', {}, words.hello), el('p', {}, words.hello_line),
@@ -37,6 +48,7 @@ scroller.addEventListener('scroll', () => {
 
 const draw = () => {
   const { value } = props;
+  movedAt = Date.now();
   const question = value.turns.filter((turn) => turn.role === 'user').at(-1)?.id ?? '';
   if (value.conversation !== shown || (question !== asked && busy())) follow = true;
   [shown, asked] = [value.conversation, question];
@@ -56,11 +68,16 @@ const draw = () => {
     drawDuel();
     scroller.setAttribute('aria-busy', String(busy()));
   });
+  if (value.ready && !restored) {
+    restored = true;
+    restoreUnsent();
+  }
 };
 
 const drawDraft = () => {
   const { draft } = props;
   if (!busy() || !draft) return;
+  movedAt = Date.now();
   keepInPlace(() => {
     if (draft.id === 'duel') for (const side of ['left', 'right']) showSide(side, draft[side]);
     else if (parts.has(draft.id)) {
@@ -97,5 +114,6 @@ element.firstElementChild.append(scroller, toEnd, duelBar);
 document.querySelector('#sidebar .toggle-button')?.setAttribute('aria-label', words.sidebar);
 watch('value', draw);
 watch('draft', drawDraft);
+watch('still', () => busy() && location.reload());
 draw();
 fit();

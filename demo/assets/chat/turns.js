@@ -43,7 +43,7 @@ const makeTurn = (turn) => {
     part.body.classList.add('prose');
     part.judged = judged(turn);
     makeJudging(part);
-    part.mark = el('p', { class: 'mark' });
+    part.mark = el('p', { class: 'turn-mark' });
     part.again = tool('again', words.regenerate, () => trigger('regenerated', {}));
     part.editButton = el(
       'button', { type: 'button', class: 'tool wide-tool', onclick: () => correctAnswer(part) },
