@@ -24,6 +24,8 @@ from nightschool.schema import FeedbackDatabase
 SECRET = b"a secret that only these tests know"
 BROKEN = "broken"
 """The version of this name breaks after its first word."""
+HOST_NAME = "nightschool.example"
+"""The name by which browsers may call the site besides its address."""
 SLOW = "slow"
 """The version of this name counts to a thousand, twenty numbers a second."""
 
@@ -37,7 +39,7 @@ class Site:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Site]:
-    """Serve until the block ends."""
+    """Serve until the block ends. People need accounts where there is a file `accounts` in the folder."""
     command = [sys.executable, "-m", "tests.served", str(folder)]
     with (
         closing(FeedbackDatabase(folder / "feedback.db")) as database,
@@ -53,6 +55,7 @@ def served(folder: Path) -> Iterator[Site]:
 
 def main(folder: Path) -> None:
     """Build the site as `demo.__main__` does, with the scripted engine in place of a model."""
+    from demo.accounts import Accounts
     from demo.classroom import Classroom
     from demo.explanations import Explanations
     from demo.nights import Nights
@@ -68,6 +71,7 @@ def main(folder: Path) -> None:
     engine.seconds_per_word = {SLOW: 0.05}
     engine.scripts[SLOW] = " ".join(str(number) for number in range(1000))
     sampling = Sampling(0.7, 1000)
+    accounts = Accounts(folder / "accounts") if (folder / "accounts").exists() else None
     app = create_app(
         classroom=Classroom(
             store, VersionRegistry(database), engine, sampling=sampling, duel_share=0, chance=random.Random(0)
@@ -81,10 +85,11 @@ def main(folder: Path) -> None:
         ),
         book=book,
         store=store,
-        visitors=Visitors(SECRET),
+        visitors=Visitors(SECRET, accounts),
         model_name=engine.model_name,
         is_small=False,
         effort="quick",
+        host_names=[HOST_NAME],
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from demo.catalogue import Words
 from demo.classroom import EMPTY_SCENE, Classroom, Lesson, Scene
 from demo.explanations import Explanations
 from demo.identity import Visitors
@@ -49,8 +50,10 @@ class ChatPage:
         explanations: Explanations,
         *,
         model_line: str,
+        words: Words,
     ) -> None:
         self._blocks = blocks
+        self._words = words
         self._classroom = classroom
         self._visitors = visitors
         self._explanations = explanations
@@ -166,7 +169,7 @@ class ChatPage:
     def refresh(self, conversation_id: str, request: gr.Request) -> Updates:
         """The conversation as stored: after a stop there may be more text than was on screen."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with told_in_words(self._words):
             return self._show(person_id, self._settled(person_id, conversation_id))
 
     def start_afresh(self, request: gr.Request) -> Updates:
@@ -180,7 +183,7 @@ class ChatPage:
     def open(self, event: gr.EventData, request: gr.Request) -> Updates:
         """One of the person's earlier conversations."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with told_in_words(self._words):
             return {**self._show(person_id, self._classroom.scene(person_id, str(event.id))), self.status: ""}
 
     # ---- handlers: asking ----------------------------------------------------------------------------------------
@@ -188,13 +191,13 @@ class ChatPage:
     def send(self, text: str, conversation_id: str, request: gr.Request) -> Steps:
         """Ask; the owner's share of turns becomes a duel by itself."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with told_in_words(self._words):
             yield from self._write(person_id, self._classroom.ask(person_id, conversation_id, text), clear=True)
 
     def send_for_duel(self, text: str, conversation_id: str, request: gr.Request) -> Steps:
         """Two answers to the question in the box, or to the last one when the box is empty."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with told_in_words(self._words):
             if text.strip():
                 lesson = self._classroom.ask(person_id, conversation_id, text, compare=True)
             else:
@@ -204,13 +207,13 @@ class ChatPage:
     def regenerate(self, conversation_id: str, request: gr.Request) -> Steps:
         """Another answer to the last question."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with told_in_words(self._words):
             yield from self._write(person_id, self._classroom.ask_again(person_id, conversation_id), clear=False)
 
     def send_example(self, conversation_id: str, event: gr.SelectData, request: gr.Request) -> Steps:
         """Ask one of the example questions of an empty page."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with told_in_words(self._words):
             lesson = self._classroom.ask(person_id, conversation_id, str(event.value["text"]))
             yield from self._write(person_id, lesson, clear=False)
 
@@ -221,7 +224,7 @@ class ChatPage:
     ) -> Updates:
         """Store a thumb, then say so. (Gradio colours the icon at the click; the sentence comes after the commit.)"""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with told_in_words(self._words):
             value = _clicked(event.liked)
             self._classroom.thumb(person_id, _message_id(history, event.index), value)
         return {**self.stored_thumbs(conversation_id, request), self.status: chat_view.THUMB_SAVED[value]}
@@ -229,14 +232,14 @@ class ChatPage:
     def stored_thumbs(self, conversation_id: str, request: gr.Request) -> Updates:
         """The thumbs as the store has them: after a failed save the icon goes back."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with told_in_words(self._words):
             turns = self._classroom.scene(person_id, conversation_id).turns
         return {self.chat: gr.Chatbot(feedback_value=chat_view.thumb_labels(turns))}
 
     def _vote(self, outcome: DuelOutcome) -> Callable[..., Updates]:
         def vote(duel_id: str, conversation_id: str, request: gr.Request) -> Updates:
             person_id = person_of(self._visitors, request)
-            with told_in_words():
+            with told_in_words(self._words):
                 duel = self._classroom.vote(person_id, duel_id, outcome)
                 scene = self._classroom.scene(person_id, conversation_id)
             continues = scene.turns[-1].id if scene.turns else None
@@ -247,9 +250,11 @@ class ChatPage:
     def explain(self, conversation_id: str, request: gr.Request) -> Steps:
         """The card of the last answer: its score, its version, its drift. For the owner, at the machine itself."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
-            if not is_owner(request):
-                raise BadInput("Only the owner, at the machine itself, may see how answers are scored.")
+        with told_in_words(self._words):
+            if not is_owner(self._visitors, request):
+                raise BadInput(
+                    "Only the owner may see how answers are scored: at the machine itself, or logged in as owner."
+                )
             reply_id = self._classroom.last_reply(person_id, conversation_id)
             yield {self.card: chat_view.LOOKING}
             yield {self.card: chat_view.why(self._explanations.of(reply_id))}
