@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from argon2 import PasswordHasher
@@ -24,8 +25,6 @@ LONGEST_PASSWORD = 1024
 LONGEST_NAME = 64
 HASHER = PasswordHasher()
 """Argon2id with the library's own costs (RFC 9106, low memory: 64 MiB, three passes)."""
-NOBODYS_HASH = HASHER.hash(os.urandom(16).hex())
-"""Checked where there is no account, so that a wrong name takes as long as a wrong password."""
 
 
 class Role(StrEnum):
@@ -81,7 +80,7 @@ class Accounts:
         account = self.find(name)
         with self._turns:
             try:
-                HASHER.verify(account.hash if account else NOBODYS_HASH, password[:LONGEST_PASSWORD])
+                HASHER.verify(account.hash if account else nobodys_hash(), password[:LONGEST_PASSWORD])
             except (VerificationError, InvalidHashError):
                 return None
         return account
@@ -131,6 +130,12 @@ def refuse_bad_name(name: str) -> None:
             f"The name {name!r} cannot be used; give 1 to {LONGEST_NAME} printable characters without a colon, not "
             "beginning with #."
         )
+
+
+@cache
+def nobodys_hash() -> str:
+    """Checked where there is no account, so that a wrong name takes as long as a wrong password."""
+    return HASHER.hash(os.urandom(16).hex())
 
 
 def plain(name: str) -> str:

@@ -150,7 +150,8 @@ def _wanted(request: Request) -> Language:
 
 
 def _query(request: Request) -> str:
-    return f"?{request.url.query}" if request.url.query else ""
+    given = request.scope["query_string"].decode("latin-1")
+    return f"?{given}" if given else ""
 
 
 def _redirect(target: str) -> Response:

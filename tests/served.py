@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import uvicorn
 
 from demo.identity import Visitors
 from nightschool.schema import FeedbackDatabase
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 SECRET = b"a secret that only these tests know"
 BROKEN = "broken"
@@ -53,8 +56,8 @@ def served(folder: Path) -> Iterator[Site]:
             server.terminate()
 
 
-def main(folder: Path) -> None:
-    """Build the site as `demo.__main__` does, with the scripted engine in place of a model."""
+def build(folder: Path) -> "FastAPI":
+    """The site as `demo.__main__` builds it, with a scripted engine for a model and a night without training."""
     from demo.accounts import Accounts
     from demo.classroom import Classroom
     from demo.explanations import Explanations
@@ -72,11 +75,17 @@ def main(folder: Path) -> None:
     engine.scripts[SLOW] = " ".join(str(number) for number in range(1000))
     sampling = Sampling(0.7, 1000)
     accounts = Accounts(folder / "accounts") if (folder / "accounts").exists() else None
-    app = create_app(
+    return create_app(
         classroom=Classroom(
             store, VersionRegistry(database), engine, sampling=sampling, duel_share=0, chance=random.Random(0)
         ),
-        nights=Nights(book, db=database.path, versions=folder / "versions", environment={}),
+        nights=Nights(
+            book,
+            db=database.path,
+            versions=folder / "versions",
+            environment={"STAND_IN": "verdict", "NIGHTSCHOOL_MODEL": engine.model_name},
+            command=[sys.executable, "-m", "tests.stand_in_night"],
+        ),
         explanations=Explanations(
             db=database.path,
             versions=folder / "versions",
@@ -91,6 +100,11 @@ def main(folder: Path) -> None:
         effort="quick",
         host_names=[HOST_NAME],
     )
+
+
+def main(folder: Path) -> None:
+    """Serve on a free port, and say which."""
+    app = build(folder)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
@@ -103,6 +117,7 @@ class Visitor:
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
         self.session = uuid.uuid4().hex
+        self.event_id = ""
         self._config: dict[str, Any] = client.get("/config").json()
 
     def fire(self, elem_id: str, event: str, *data: Any) -> dict[str, Any]:
@@ -112,6 +127,7 @@ class Visitor:
             json={"data": list(data), "fn_index": self._event(elem_id, event), "session_hash": self.session},
         )
         answer.raise_for_status()
+        self.event_id = answer.json()["event_id"]
         with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
             for line in stream.iter_lines():
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}

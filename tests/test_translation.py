@@ -161,7 +161,7 @@ def test_every_verdict_is_wholly_chinese(exam: ExamResult, fault: str | None, pr
 
 
 def test_shortages_gates_rules_and_endings_have_a_translation() -> None:
-    metrics = {name: 0.5 for name in inspect.signature(RewardMetrics).parameters}
+    metrics = dict.fromkeys(inspect.signature(RewardMetrics).parameters, 0.5)
     gates = [
         gate(RewardMetrics(**metrics | {"pairs": 30, "facts": 30, "accuracy": 0.4, "accuracy_low": 0.3})),
         gate(RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": None})),
