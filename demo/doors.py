@@ -20,7 +20,7 @@ _OPEN = re.compile(
     r"/healthz|/login|/logout|/favicon\.ico|/robots\.txt|(/gradio_api)?/theme\.css|/(assets|static|svelte)/.+"
 )
 _PEOPLE = re.compile(
-    r"/config/?"
+    r"/config/?|/feedback/file"
     r"|/gradio_api/(info|openapi\.json|app_id|login_check|reset|cancel|upload|upload_progress|queue/(join|data|status))/?"
     r"|/gradio_api/(run|api|call)/.+"
     r"|/gradio_api/(heartbeat/.+|file=.+)"

@@ -14,6 +14,7 @@ from demo.catalogue import LANGUAGES, Words
 from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.gate import Gate
+from demo.gradio_words import gradio_words
 from demo.identity import Visitors
 from demo.languages import HTML_LANG, PREFIX
 from demo.login import login_routes
@@ -21,6 +22,7 @@ from demo.nights import Nights
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
+SCRIPTS = ("streams.js", "session.js", "gradio_words.js")
 STYLES = ("look.css", "header.css")
 OWN_NAMES = frozenset({"localhost"})
 
@@ -70,10 +72,11 @@ def mount(app: FastAPI, pages: gr.Blocks, words: Words) -> FastAPI:
     if prefix:
         app.get(f"{prefix}/favicon.ico")(lambda: FileResponse(ASSETS / "icon.svg"))
         app.get(prefix)(lambda: RedirectResponse(f"{prefix}/", 303))
-    scripts = "".join(
-        f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in ("streams.js", "session.js")
-    )
-    language = f"<script>window.nightschoolLanguage = '{HTML_LANG[words.language]}';</script>"
+    told = [
+        f"window.nightschoolLanguage = '{HTML_LANG[words.language]}';",
+        f"window.nightschoolGradioWords = {gradio_words(words)};",
+        *((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS),
+    ]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")
         return gr.mount_gradio_app(
@@ -83,7 +86,7 @@ def mount(app: FastAPI, pages: gr.Blocks, words: Words) -> FastAPI:
             theme=THEME,
             css_paths=[ASSETS / name for name in STYLES],
             js=(ASSETS / "keys.js").read_text(encoding="utf-8"),
-            head=language + scripts,
+            head="".join(f"<script>{script}</script>" for script in told),
             favicon_path=None if prefix else str(ASSETS / "icon.svg"),
             run_history=False,
             footer_links=[],

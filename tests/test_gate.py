@@ -39,7 +39,7 @@ DECLARED: dict[Door, str] = {
         r"/healthz|/login|/logout|/favicon\.ico|/robots\.txt|(/gradio_api)?/theme\.css|/(assets|static|svelte)/\{.+"
     ),
     Door.PEOPLE: (
-        r"/config/?|/gradio_api/((info|openapi\.json|app_id|login_check|reset|cancel|upload|upload_progress)/?"
+        r"/config/?|/feedback/file|/gradio_api/((info|openapi\.json|app_id|login_check|reset|cancel|upload|upload_progress)/?"
         r"|queue/(join|data|status)|(run|api|call)/.+|heartbeat/.+|file=.+)"
     ),
     Door.CLOSED: (

@@ -53,5 +53,10 @@ def told_in_words(words: Words) -> Iterator[None]:
     try:
         yield
     except NightSchoolError as error:
-        sentence = html.escape(translated(str(error), words))
-        raise gr.Error(sentence, title=words("common.not_done"), print_exception=False) from error
+        sentence = html.escape(sentence_of(error, words))
+        raise gr.Error(sentence, title=words("gradio.error"), print_exception=False) from error
+
+
+def sentence_of(error: NightSchoolError, words: Words) -> str:
+    """An error's sentence in the language of a page."""
+    return translated(str(error), words)
