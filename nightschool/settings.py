@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     cache: Path = Field(default_factory=_default_cache)
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535)
+    auth: Path | None = None
+    """The accounts file (`python -m demo adduser`); without one, people are anonymous."""
+    host_names: tuple[str, ...] = ()
+    """Names by which browsers may call this server besides its address, `localhost` and the machine's own name."""
     duel_share: float = Field(0.2, ge=0, le=1)
     """Share of turns answered by two versions side by side without being asked."""
     temperature: float = Field(0.7, gt=0, le=2)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import uvicorn
@@ -21,9 +21,14 @@ import uvicorn
 from demo.identity import Visitors
 from nightschool.schema import FeedbackDatabase
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
 SECRET = b"a secret that only these tests know"
 BROKEN = "broken"
 """The version of this name breaks after its first word."""
+HOST_NAME = "nightschool.example"
+"""The name by which browsers may call the site besides its address."""
 SLOW = "slow"
 """The version of this name counts to a thousand, twenty numbers a second."""
 EVIL = "evil"
@@ -41,7 +46,10 @@ class Site:
 
 @contextmanager
 def served(folder: Path, port: int = 0) -> Iterator[Site]:
-    """Serve until the block ends; a port of 0 takes a free one."""
+    """Serve until the block ends; a port of 0 takes a free one.
+
+    People need accounts where there is a file `accounts` in the folder.
+    """
     command = [sys.executable, "-m", "tests.served", str(folder), str(port)]
     with (
         closing(FeedbackDatabase(folder / "feedback.db")) as database,
@@ -55,8 +63,9 @@ def served(folder: Path, port: int = 0) -> Iterator[Site]:
             server.terminate()
 
 
-def main(folder: Path, port: int) -> None:
-    """Build the site as `demo.__main__` does, with the scripted engine in place of a model."""
+def build(folder: Path) -> "FastAPI":
+    """The site as `demo.__main__` builds it, with a scripted engine for a model and a night without training."""
+    from demo.accounts import Accounts
     from demo.classroom import Classroom, ThumbReasons
     from demo.explanations import Explanations
     from demo.nights import Nights
@@ -76,7 +85,8 @@ def main(folder: Path, port: int) -> None:
     engine.scripts[EVIL] = "\n\n".join(PAYLOADS)
     engine.scripts[LONG] = "\n\n".join(f"Paragraph {number}." for number in range(200))
     sampling = Sampling(0.7, 1000)
-    app = create_app(
+    accounts = Accounts(folder / "accounts") if (folder / "accounts").exists() else None
+    return create_app(
         classroom=Classroom(
             store,
             VersionRegistry(database),
@@ -86,7 +96,13 @@ def main(folder: Path, port: int) -> None:
             chance=random.Random(0),
             reasons=ThumbReasons(("helpful", "clear"), ("wrong", "too_long")),
         ),
-        nights=Nights(book, db=database.path, versions=folder / "versions", environment={}),
+        nights=Nights(
+            book,
+            db=database.path,
+            versions=folder / "versions",
+            environment={"STAND_IN": "verdict", "NIGHTSCHOOL_MODEL": engine.model_name},
+            command=[sys.executable, "-m", "tests.stand_in_night"],
+        ),
         explanations=Explanations(
             db=database.path,
             versions=folder / "versions",
@@ -95,11 +111,17 @@ def main(folder: Path, port: int) -> None:
         ),
         book=book,
         store=store,
-        visitors=Visitors(SECRET),
+        visitors=Visitors(SECRET, accounts),
         model_name=engine.model_name,
         is_small=False,
         effort="quick",
+        host_names=[HOST_NAME],
     )
+
+
+def main(folder: Path, port: int) -> None:
+    """Serve on the port, and say where."""
+    app = build(folder)
     with socket.create_server(("127.0.0.1", port)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
@@ -112,6 +134,7 @@ class Visitor:
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
         self.session = uuid.uuid4().hex
+        self.event_id = ""
         self._config: dict[str, Any] = client.get("/config").json()
 
     def fire(self, elem_id: str, event: str, *data: Any, given: object = None) -> dict[str, Any]:
@@ -129,7 +152,9 @@ class Visitor:
         if dependency["queue"] is False:
             answer = self.client.post("/gradio_api/run/predict", json=body)
             return {"success": answer.is_success, "output": answer.json()}
-        self.client.post("/gradio_api/queue/join?", json=body).raise_for_status()
+        answer = self.client.post("/gradio_api/queue/join?", json=body)
+        answer.raise_for_status()
+        self.event_id = answer.json()["event_id"]
         with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
             for line in stream.iter_lines():
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}

@@ -80,7 +80,7 @@ def test_every_answer_carries_the_security_headers(client: httpx.Client, path: s
     assert "img-src 'self' data: blob:" in headers["content-security-policy"]
     assert "default-src 'self'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 def test_a_page_gives_a_new_visitor_a_cookie_that_scripts_cannot_read(client: httpx.Client, site: Site) -> None:
