@@ -1,16 +1,19 @@
-"""The Gradio app: two pages, one look. System fonts, because the fonts Gradio bundles lack letters in bold."""
+"""The Gradio app: three pages, one look. System fonts, because the fonts Gradio bundles lack letters in bold."""
 
 from pathlib import Path
 
 import gradio as gr
 from gradio.components import Navbar
 
+from demo.catalogue import Words
 from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import Visitors
 from demo.nights import Nights
 from demo.pages.chat import ChatPage
+from demo.pages.rank import RankPage
 from demo.pages.school import SchoolPage
+from demo.rank_room import RankRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
@@ -36,12 +39,20 @@ def build_pages(
     visitors: Visitors,
     model_line: str,
     effort: str,
+    rank_room: RankRoom,
+    words: Words,
 ) -> gr.Blocks:
-    """Chat at `/`, School at `/school`. No `gr.State` and no `unload`: either would hold a connection per tab."""
+    """Chat at `/`, Rank at `/rank`, School at `/school`.
+
+    No `gr.State` and no `unload`: either would hold a connection per tab.
+    """
     blocks = gr.Blocks(title="NightSchool", fill_height=True, fill_width=True, analytics_enabled=False)
     with blocks:
         Navbar(main_page_name="Chat")
         ChatPage(blocks, classroom, visitors, explanations, model_line=model_line)
+    with blocks.route(words("rank.page"), "/rank"):
+        Navbar(main_page_name="Chat")
+        RankPage(blocks, rank_room, visitors, words=words)
     with blocks.route("School", "/school"):
         Navbar(main_page_name="Chat")
         SchoolPage(blocks, classroom=classroom, nights=nights, book=book, store=store, visitors=visitors, effort=effort)

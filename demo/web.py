@@ -18,15 +18,17 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.app import ASSETS, THEME, build_pages
+from demo.catalogue import Language, Words
 from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import COOKIE, Visitors
 from demo.nights import Nights
+from demo.rank_room import RankRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 YEAR = 365 * 24 * 3600
-PAGES = frozenset({"/", "/school", "/school/"})
+PAGES = frozenset({"/", "/rank", "/rank/", "/school", "/school/"})
 SECURITY_HEADERS = {
     "Content-Security-Policy": "; ".join(
         [
@@ -56,6 +58,8 @@ def create_app(
     model_name: str,
     is_small: bool,
     effort: str,
+    rank_room: RankRoom,
+    language: Language = "en",
 ) -> FastAPI:
     """The whole site: health check, pages, and the gate in front of both."""
     app = FastAPI(title="NightSchool", openapi_url=None, docs_url=None, redoc_url=None)
@@ -74,6 +78,8 @@ def create_app(
         visitors=visitors,
         model_line=model_line,
         effort=effort,
+        rank_room=rank_room,
+        words=Words(language),
     )
     app = mount(app, pages)
     app.add_middleware(Gate, visitors=visitors)
@@ -89,7 +95,7 @@ def mount(app: FastAPI, pages: gr.Blocks) -> FastAPI:
             pages,
             path="/",
             theme=THEME,
-            css_paths=[ASSETS / "look.css"],
+            css_paths=[ASSETS / "look.css", ASSETS / "rank.css"],
             js=(ASSETS / "keys.js").read_text(encoding="utf-8"),
             head=f"<script>{(ASSETS / 'streams.js').read_text(encoding='utf-8')}</script>",
             favicon_path=str(ASSETS / "icon.svg"),

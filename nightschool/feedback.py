@@ -4,7 +4,8 @@ A conversation is a tree of messages: a regeneration adds a sibling, nothing is 
 of the branch that is shown. Every method that takes a person refuses rows of somebody else as if they did not exist.
 
 The longer work is done by functions on the open database, which only this store calls: `feedback_judging` (thumbs,
-rankings, corrections), `feedback_reading` (what the night reads) and `feedback_import` (preferences made elsewhere).
+rankings, corrections), `feedback_rounds` (what is put to people to rank), `feedback_reading` (what the night reads),
+`feedback_tally` (how much there is of it) and `feedback_import` (preferences made elsewhere).
 """
 
 import json
@@ -12,7 +13,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nightschool import feedback_judging
+from nightschool import feedback_judging, feedback_rounds
 from nightschool.errors import BadInput
 from nightschool.feedback_import import add_preferences
 from nightschool.feedback_reading import read_snapshot
@@ -25,6 +26,7 @@ from nightschool.feedback_rows import (
     title_of,
     turn_of,
 )
+from nightschool.feedback_tally import read_tally
 from nightschool.ids import new_id, utc_now
 from nightschool.records import (
     Conversation,
@@ -33,9 +35,12 @@ from nightschool.records import (
     FeedbackSnapshot,
     Message,
     Preference,
+    RankingRound,
     Reply,
     ReplyStatus,
+    RoundOutcome,
     Sampling,
+    Tally,
     ThumbValue,
     Turn,
 )
@@ -86,9 +91,12 @@ class FeedbackStore:
         return Conversation(**row)
 
     def conversations(self, person_id: str) -> list[Conversation]:
-        """All of one person's conversations, newest first."""
+        """All of one person's conversations but those of the Rank page, newest first."""
         rows = self._database.read().query(
-            "SELECT * FROM conversations WHERE person_id = ? ORDER BY created_at DESC, id DESC", [person_id]
+            """SELECT * FROM conversations
+               WHERE person_id = ? AND id NOT IN (SELECT conversation_id FROM ranking_rounds WHERE person_id = ?)
+               ORDER BY created_at DESC, id DESC""",
+            [person_id, person_id],
         )
         return [Conversation(**row) for row in rows]
 
@@ -225,6 +233,62 @@ class FeedbackStore:
         with self._database.write() as db:
             return feedback_judging.add_correction(db, reply_id, person_id, text, token_ids)
 
+    # ---- rounds of the Rank page ---------------------------------------------------------------------------------
+
+    def start_round(self, person_id: str, prompt_id: str, language: str, text: str) -> tuple[str, str, str]:
+        """Put a prompt to a person in a conversation of its own; (round, conversation, question)."""
+        with self._database.write() as db:
+            round_id = feedback_rounds.add_round(db, person_id, prompt_id, language, text)
+            return round_id, *feedback_rounds.place_of(db, round_id)
+
+    def seat_replies(self, round_id: str, reply_ids: Sequence[str]) -> None:
+        """Keep the order in which the replies of a round are first shown."""
+        with self._database.write() as db:
+            feedback_rounds.seat(db, round_id, reply_ids)
+
+    def keep_seated(self, round_id: str, reply_ids: Sequence[str]) -> None:
+        """Leave only these replies of a round to be put in order."""
+        with self._database.write() as db:
+            feedback_rounds.keep_seated(db, round_id, reply_ids)
+
+    def open_rounds(self, person_id: str, language: str) -> list[str]:
+        """The person's undecided rounds in one language, oldest first: the first one is shown."""
+        return feedback_rounds.open_rounds(self._database.read(), person_id, language)
+
+    def asked_prompts(self, person_id: str) -> list[str]:
+        """The bank's prompts that this person was asked about, each as often as that."""
+        return feedback_rounds.asked_prompts(self._database.read(), person_id)
+
+    def ranking_round(self, round_id: str, person_id: str) -> RankingRound:
+        with self._database.snapshot() as db:
+            return feedback_rounds.read_round(db, round_id, person_id)
+
+    def rank_round(self, round_id: str, person_id: str, reply_ids: Sequence[str], ranks: Sequence[int]) -> None:
+        """Decide a round by an order of its replies, once; the same order again is the same one vote.
+
+        Raises `BadInput` when it was decided otherwise, is somebody else's, or as `rank` does.
+        """
+        with self._database.write() as db:
+            feedback_rounds.rank_round(db, round_id, person_id, reply_ids, ranks)
+
+    def close_round(self, round_id: str, person_id: str, outcome: RoundOutcome) -> None:
+        """End a round without an order. Raises `BadInput` when it was decided before or is somebody else's."""
+        with self._database.write() as db:
+            feedback_rounds.close_round(db, round_id, person_id, outcome)
+
+    def reopen_last_round(self, person_id: str, language: str) -> str:
+        """Take back the person's last order or skip in a language; the round that is open again."""
+        with self._database.write() as db:
+            return feedback_rounds.reopen_last(db, person_id, language)
+
+    def has_decided_round(self, person_id: str, language: str) -> bool:
+        """Whether there is an order or a skip to take back."""
+        return feedback_rounds.last_decided(self._database.read(), person_id, language) is not None
+
+    def count_ranked(self, person_id: str) -> int:
+        """How many rounds the person put in order."""
+        return feedback_rounds.count_ranked(self._database.read(), person_id)
+
     # ---- duels ---------------------------------------------------------------------------------------------------
 
     def start_duel(
@@ -315,6 +379,10 @@ class FeedbackStore:
         """What consenting people had judged at one moment; votes that come later wait for the next night."""
         with self._database.snapshot() as db:
             return read_snapshot(db)
+
+    def tally(self) -> Tally:
+        """How much people who consent had judged by now."""
+        return read_tally(self._database.read())
 
     def counts(self) -> tuple[int, int]:
         """How many decided duels and active thumbs there are."""

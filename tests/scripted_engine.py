@@ -8,7 +8,7 @@ from nightschool.engine import Piece
 from nightschool.errors import BadInput, DamagedVersion
 from nightschool.records import Message, Sampling, Version
 
-LONGEST_MESSAGE = 200
+LONGEST_MESSAGE = 300
 
 
 class ScriptedEngine:

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from demo.catalogue import Language
 from demo.identity import Visitors
 from nightschool.schema import FeedbackDatabase
 
@@ -36,9 +37,9 @@ class Site:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Site]:
+def served(folder: Path, language: Language = "en") -> Iterator[Site]:
     """Serve until the block ends."""
-    command = [sys.executable, "-m", "tests.served", str(folder)]
+    command = [sys.executable, "-m", "tests.served", str(folder), language]
     with (
         closing(FeedbackDatabase(folder / "feedback.db")) as database,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
@@ -51,11 +52,12 @@ def served(folder: Path) -> Iterator[Site]:
             server.terminate()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, language: Language) -> None:
     """Build the site as `demo.__main__` does, with the scripted engine in place of a model."""
     from demo.classroom import Classroom
     from demo.explanations import Explanations
     from demo.nights import Nights
+    from demo.rank_room import RankRoom
     from demo.web import create_app
     from nightschool.feedback import FeedbackStore
     from nightschool.records import Sampling
@@ -68,6 +70,8 @@ def main(folder: Path) -> None:
     engine.seconds_per_word = {SLOW: 0.05}
     engine.scripts[SLOW] = " ".join(str(number) for number in range(1000))
     sampling = Sampling(0.7, 1000)
+    registry, chance = VersionRegistry(database), random.Random(0)
+    rank_room = RankRoom(store, registry, engine, sampling=sampling, count=4, chance=chance)
     app = create_app(
         classroom=Classroom(
             store, VersionRegistry(database), engine, sampling=sampling, duel_share=0, chance=random.Random(0)
@@ -85,11 +89,14 @@ def main(folder: Path) -> None:
         model_name=engine.model_name,
         is_small=False,
         effort="quick",
+        rank_room=rank_room,
+        language=language,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-        server.run(sockets=[listener])
+        with closing(rank_room):
+            server.run(sockets=[listener])
 
 
 class Visitor:
@@ -124,4 +131,4 @@ class Visitor:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), "zh" if "zh" in sys.argv[2:] else "en")
