@@ -25,6 +25,8 @@ from nightschool.schema import FeedbackDatabase
 SECRET = b"a secret that only these tests know"
 BROKEN = "broken"
 """The version of this name breaks after its first word."""
+SCRIPTS = "scripts.json"
+"""A file of this name in the folder says what each version says."""
 SLOW = "slow"
 """The version of this name counts to a thousand, twenty numbers a second."""
 
@@ -68,6 +70,8 @@ def main(folder: Path, language: Language) -> None:
     store, book, engine = FeedbackStore(database), NightBook(database), ScriptedEngine()
     engine.breaks_after = {BROKEN: 1}
     engine.seconds_per_word = {SLOW: 0.05}
+    if (folder / SCRIPTS).exists():
+        engine.scripts |= json.loads((folder / SCRIPTS).read_text(encoding="utf-8"))
     engine.scripts[SLOW] = " ".join(str(number) for number in range(1000))
     sampling = Sampling(0.7, 1000)
     registry, chance = VersionRegistry(database), random.Random(0)
