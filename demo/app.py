@@ -5,11 +5,12 @@ from pathlib import Path
 import gradio as gr
 from gradio.components import Navbar
 
-from demo.catalogue import Words
+from demo.catalogue import LANGUAGES, Words
 from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import Visitors
 from demo.nights import Nights
+from demo.pages.api import PublicApi
 from demo.pages.chat import ChatPage
 from demo.pages.rank import RankPage
 from demo.pages.school import SchoolPage
@@ -48,6 +49,8 @@ def build_pages(
     """
     blocks = gr.Blocks(title="NightSchool", fill_height=True, fill_width=True, analytics_enabled=False)
     with blocks:
+        if words.language == LANGUAGES[0]:
+            PublicApi(classroom, rank_room, visitors).publish()  # before the pages: names go to who comes first
         Navbar(main_page_name="Chat")
         ChatPage(blocks, classroom, visitors, explanations, model_line=model_line)
     with blocks.route(words("rank.page"), "/rank"):
