@@ -190,6 +190,7 @@ const send = (event) => {
   else if (event === 'undone') trigger('undone', { round });
   else trigger('continued', { round });
 };
+find('section').addEventListener('released', () => { if (phase === 'sent') show(); });
 find('.rank-save').addEventListener('click', () => send(phase === 'revealed' ? 'continued' : 'ranked'));
 find('.rank-skip').addEventListener('click', () => send('skipped'));
 find('.rank-undo').addEventListener('click', () => send('undone'));

@@ -17,6 +17,9 @@ from nightschool.errors import BadInput
 WATCHERS = 24
 """How many people may wait for answers at once; more wait in the queue."""
 
+RELEASE = "() => document.querySelector('#rank-board section')?.dispatchEvent(new Event('released'))"
+"""After a decision that was not saved its buttons work again, with the person's order as it was."""
+
 Steps = Generator[Updates, None, None]
 
 
@@ -42,6 +45,7 @@ class RankPage:
             self.board.undone(self.undo, None, shown, **watches),
             self.board.continued(self.load, None, shown, **watches),
         ):
+            event.failure(None, None, None, js=RELEASE, **quiet)
             event.failure(self.load, None, shown, **watches)
 
     def load(self, request: gr.Request) -> Steps:
