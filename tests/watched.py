@@ -9,6 +9,22 @@ PATIENCE = 20_000
 """Milliseconds: the machine may be busy, and what is slow is not broken."""
 expect.set_options(timeout=PATIENCE)
 
+RECORD_ANSWERS = """
+  window.answers = [];
+  const plain = window.fetch;
+  const record = async (reader, decoder) => {
+    for (let step = await reader.read(); !step.done; step = await reader.read()) {
+      window.answers.push(decoder.decode(step.value, { stream: true }));
+    }
+  };
+  window.fetch = async (...call) => {
+    const answer = await plain(...call);
+    if (answer.body) record(answer.clone().body.getReader(), new TextDecoder()).catch(() => window.answers.push('cut'));
+    return answer;
+  };
+"""
+"""An init script: what the server answers to the page's scripts is kept in `window.answers`."""
+
 
 @contextmanager
 def watched(page: Page) -> Iterator[Page]:

@@ -4,6 +4,7 @@ They are published once, beside the English pages. Every one of them finds out w
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import gradio as gr
@@ -46,7 +47,7 @@ class PublicApi:
         """Ask in a conversation (none: a new one). Streams {"conversation", "text"}; at the end {"conversation",
         "reply", "text"}, or for two answers to be compared {"conversation", "duel", "left", "right"}."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with self._told():
             lesson = self._classroom.ask(person_id, conversation, text, compare=compare)
             for draft in lesson.drafts:
                 if not lesson.is_duel:
@@ -62,7 +63,7 @@ class PublicApi:
     def thumb(self, request: gr.Request, reply: str, value: Literal["up", "down", "none"]) -> dict[str, Any]:
         """Like ("up") or dislike ("down") a reply, or take that back ("none"). Answers once it is on disk."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with self._told():
             if value not in THUMBS:
                 raise BadInput(f"The thumb was given as {value!r}; give up, down or none.")
             self._classroom.thumb(person_id, reply, THUMBS[value])
@@ -73,7 +74,7 @@ class PublicApi:
     ) -> dict[str, Any]:
         """Decide a duel, once. Answers once it is on disk, with the versions that wrote both sides."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with self._told():
             if outcome not in list(DuelOutcome):
                 raise BadInput(f"The outcome was given as {outcome!r}; give left, right, tie or both_bad.")
             decided = self._classroom.vote(person_id, duel, DuelOutcome(outcome))
@@ -82,7 +83,7 @@ class PublicApi:
     def ranking(self, request: gr.Request, language: Literal["en", "zh"] = "en") -> dict[str, Any]:
         """A prompt with answers to be put in order: {"ranking", "question", "slice", "answers"} with their names."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with self._told():
             *_, ballot = self._room.watch(person_id, _language(language))
         return {
             "ranking": ballot.round_id,
@@ -95,23 +96,26 @@ class PublicApi:
         """Put the answers in order: groups of names, best first; those in one group are equally good. Answers once it
         is on disk, with the version that wrote each."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with self._told():
             versions = self._room.rank(person_id, ranking, groups_of(order))
         return {"ranking": ranking, "versions": versions}
 
     def skip_ranking(self, request: gr.Request, ranking: str) -> dict[str, Any]:
         """Decline to put these answers in order."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with self._told():
             self._room.skip(person_id, ranking)
         return {"ranking": ranking}
 
     def undo_ranking(self, request: gr.Request, language: Literal["en", "zh"] = "en") -> dict[str, Any]:
         """Take the last order or skip back; `ranking` gives its answers again."""
         person_id = person_of(self._visitors, request)
-        with told_in_words():
+        with self._told():
             self._room.undo(person_id, _language(language))
         return {"undone": True}
+
+    def _told(self) -> AbstractContextManager[None]:
+        return told_in_words()
 
 
 def _language(given: str) -> Language:
