@@ -6,13 +6,16 @@ from nightschool.records import Tally
 
 # Kinds and weights as `training.receipts` gives them; tests/test_needs.py compares the two.
 _JUDGED = """
-    SELECT 'duel' AS kind, id, person_id, 1.0 AS facts FROM duels WHERE outcome IS NOT NULL
+    SELECT 'duel' AS kind, id, person_id, conversation_id, 1.0 AS facts FROM duels WHERE outcome IS NOT NULL
     UNION ALL
-    SELECT 'thumb', id, person_id, 0.5 FROM thumbs WHERE replaced_at IS NULL
+    SELECT 'thumb', t.id, t.person_id, m.conversation_id, 0.5
+    FROM thumbs t JOIN messages m ON m.id = t.reply_id WHERE t.replaced_at IS NULL
     UNION ALL
-    SELECT 'correction', id, person_id, 0.5 FROM corrections WHERE replaced_at IS NULL
+    SELECT 'correction', k.id, k.person_id, m.conversation_id, 0.5
+    FROM corrections k JOIN messages m ON m.id = k.reply_id WHERE k.replaced_at IS NULL
     UNION ALL
-    SELECT 'ranking', id, person_id, (SELECT count(*) - 1.0 FROM ranked_replies WHERE ranking_id = this.id)
+    SELECT 'ranking', id, person_id, conversation_id,
+           (SELECT count(*) - 1.0 FROM ranked_replies WHERE ranking_id = this.id)
     FROM rankings this WHERE id = (
         SELECT max(id) FROM rankings
         WHERE question_id = this.question_id AND person_id = this.person_id AND undone_at IS NULL
