@@ -288,7 +288,7 @@ def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
     # Indexes of three letters in a row, for Chinese too. Named as sqlite-utils names them, but made statement by
     # statement: its `enable_fts` would commit in the middle of the migration.
     for table, column in SEARCHED:
-        db.execute(f"CREATE VIRTUAL TABLE {table}_fts USING fts5 ({column}, tokenize='trigram', content='{table}')")
+        db.execute(f"""CREATE VIRTUAL TABLE {table}_fts USING fts5 ({column}, tokenize='trigram', content="{table}")""")
         gone = f"INSERT INTO {table}_fts ({table}_fts, rowid, {column}) VALUES ('delete', old.rowid, old.{column});"
         new = f"INSERT INTO {table}_fts (rowid, {column}) VALUES (new.rowid, new.{column});"
         db.execute(f"CREATE TRIGGER {table}_ai AFTER INSERT ON {table} BEGIN {new} END")
