@@ -24,13 +24,14 @@ import typer
 from demo.accounts import Accounts, Role, add, plain, refuse_bad_name
 from demo.classroom import Classroom
 from demo.explanations import Explanations
-from demo.identity import Visitors, load_secret
+from demo.identity import SESSION_SECONDS, Visitors, load_secret
 from demo.nights import Nights
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
 from nightschool.records import Sampling
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
+from nightschool.sessions import EndedSessions
 from nightschool.settings import EMBEDDED, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -141,7 +142,11 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
             ),
             book=book,
             store=store,
-            visitors=Visitors(load_secret(secret_path(database.path)), accounts),
+            visitors=Visitors(
+                load_secret(secret_path(database.path)),
+                accounts,
+                EndedSessions(database, kept_seconds=SESSION_SECONDS),
+            ),
             model_name=short_name(engine.model_name),
             is_small=settings.model == EMBEDDED,
             effort=settings.effort,

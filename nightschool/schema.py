@@ -263,6 +263,12 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0006_ended_sessions")
+def _ended_sessions(db: sqlite_utils.Database) -> None:
+    # Logged out: the cookie is still signed, and must not be accepted any more.
+    db.execute("CREATE TABLE ended_sessions (id TEXT PRIMARY KEY, ended_at TEXT NOT NULL) STRICT")
+
+
 class FeedbackDatabase:
     """`feedback.db` opened by one process: `read()` for this thread's reader, `write()` for a write transaction.
 

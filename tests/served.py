@@ -66,6 +66,7 @@ def build(folder: Path) -> "FastAPI":
     from nightschool.feedback import FeedbackStore
     from nightschool.records import Sampling
     from nightschool.registry import NightBook, VersionRegistry
+    from nightschool.sessions import EndedSessions
     from tests.scripted_engine import ScriptedEngine
 
     database = FeedbackDatabase(folder / "feedback.db")
@@ -94,7 +95,7 @@ def build(folder: Path) -> "FastAPI":
         ),
         book=book,
         store=store,
-        visitors=Visitors(SECRET, accounts),
+        visitors=Visitors(SECRET, accounts, EndedSessions(database, kept_seconds=1000)),
         model_name=engine.model_name,
         is_small=False,
         effort="quick",

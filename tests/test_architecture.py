@@ -29,6 +29,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_judging": ({"errors", "ids", "records"}, {"sqlite_utils"}),
     "feedback_import": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback": ({"errors", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
+    "sessions": ({"ids", "schema"}, set()),
     "registry": ({"errors", "ids", "records", "schema"}, {"sqlite_utils"}),
     "chat_format": ({"errors", "records"}, {"jinja2"}),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
@@ -38,7 +39,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"records"}, set()),
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
-STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry"}
+STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.sessions"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine"}
