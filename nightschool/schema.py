@@ -265,6 +265,12 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0006_ended_sessions")
+def _ended_sessions(db: sqlite_utils.Database) -> None:
+    # Logged out: the cookie is still signed, and must not be accepted any more.
+    db.execute("CREATE TABLE ended_sessions (id TEXT PRIMARY KEY, ended_at TEXT NOT NULL) STRICT")
+
+
 @migrations(name="0007_kept_conversations_reasons_search")
 def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
     # A deleted conversation can be had back; until then it is as good as missing, for people and for nights.

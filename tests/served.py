@@ -81,6 +81,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     from nightschool.feedback import FeedbackStore
     from nightschool.records import Sampling
     from nightschool.registry import NightBook, VersionRegistry
+    from nightschool.sessions import EndedSessions
     from tests.payloads import PAYLOADS
     from tests.scripted_engine import ScriptedEngine
 
@@ -123,7 +124,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
         ),
         book=book,
         store=store,
-        visitors=Visitors(SECRET, accounts),
+        visitors=Visitors(SECRET, accounts, EndedSessions(database, kept_seconds=1000)),
         model_name=engine.model_name,
         is_small=False,
         effort="quick",
