@@ -1,0 +1,167 @@
+"""Deleting for good: what goes, what stays, and that no byte of it is left in the files."""
+
+from pathlib import Path
+
+import pytest
+
+from nightschool.browsing import FeedbackFilter, FeedbackKind
+from nightschool.errors import BadInput
+from nightschool.feedback import FeedbackStore
+from nightschool.ids import utc_now
+from nightschool.records import DuelOutcome, Message, Preference, ReplyStatus, ThumbValue, VerdictKind, Version
+from nightschool.registry import VersionRegistry
+from nightschool.schema import FeedbackDatabase
+from tests.judged import Judged, judge_everything
+from tests.talks import ANN, BOB, Talk, rows, start_talk
+
+CANARY = "zanzibar-canary"
+MINE = FeedbackFilter(person_id=ANN)
+
+
+def bytes_with(path: Path, words: str) -> list[str]:
+    """The database's files in which these words stand."""
+    return [file.name for file in path.parent.iterdir() if words.encode() in file.read_bytes()]
+
+
+@pytest.fixture
+def judged(store: FeedbackStore) -> Judged:
+    return judge_everything(store)
+
+
+@pytest.mark.parametrize("name", ["up", "down", "duel", "both_bad", "ranking", "correction"])
+def test_one_item_is_deleted_and_the_others_stay(store: FeedbackStore, judged: Judged, name: str) -> None:
+    before = store.feedback(MINE)
+    gone = next(item for item in before if item.id == getattr(judged, name))
+    store.erase_feedback(gone.kind, gone.id, ANN)
+    assert store.feedback(MINE) == [item for item in before if item != gone]
+    assert judged.talk.texts()  # the conversation stays
+
+
+@pytest.mark.parametrize("kind", FeedbackKind)
+def test_somebody_elses_item_is_not_there(store: FeedbackStore, judged: Judged, kind: FeedbackKind) -> None:
+    item = next(item for item in store.feedback(MINE) if item.kind is kind)
+    with pytest.raises(BadInput, match="not yours or does not exist"):
+        store.erase_feedback(kind, item.id, BOB)
+    wrong_kind = next(other for other in FeedbackKind if other is not kind)
+    with pytest.raises(BadInput, match="not yours or does not exist"):
+        store.erase_feedback(wrong_kind, item.id, ANN)
+    assert len(store.feedback(MINE)) == 6
+    store.erase_feedback(kind, item.id, None)  # the owner
+    assert len(store.feedback(MINE)) == 5
+
+
+def test_an_item_goes_with_its_history(store: FeedbackStore, talk: Talk, database: FeedbackDatabase) -> None:
+    reply, other = talk.answer("so so"), talk.answer("other")
+    for value in (ThumbValue.UP, ThumbValue.DOWN):
+        store.set_thumb(reply, ANN, value)
+    for text in ("better", "best"):
+        store.correct(reply, ANN, text, [1])
+    for ranks in ([1, 2], [2, 1]):
+        store.rank(ANN, [reply, other], ranks)
+    for item in store.feedback(MINE):
+        store.erase_feedback(item.kind, item.id, ANN)
+    for table in ("thumbs", "corrections", "rankings", "ranked_replies"):
+        assert rows(database, f"SELECT * FROM {table}") == []
+    assert store.feedback(MINE) == []
+
+
+def test_an_imported_item_goes_with_the_conversation_that_was_made_for_it(
+    store: FeedbackStore, database: FeedbackDatabase
+) -> None:
+    pair = Preference("key", (Message("user", "Hm?"),), (1,), ("a", (2,)), ("b", (3,)), DuelOutcome.RIGHT)
+    store.import_preferences("importer", [pair])
+    [item] = store.feedback(FeedbackFilter())
+    store.erase_feedback(item.kind, item.id, None)
+    assert rows(database, "SELECT * FROM messages") == []
+    assert store.import_preferences("importer", [pair]) == 1  # and may come again
+
+
+def test_everything_of_a_person_is_gone_and_nothing_of_anybody_else(
+    store: FeedbackStore, judged: Judged, database: FeedbackDatabase
+) -> None:
+    judge_everything(store, BOB)
+    store.keep_sides({judged.talk.id: "train"})
+    store.set_consent(ANN, False)
+    bobs = store.feedback(FeedbackFilter(person_id=BOB))
+    erasure = store.erase_person(ANN)
+    assert erasure.rows["conversations"] == 1
+    assert erasure.rows["thumbs"] == 2
+    assert store.feedback(FeedbackFilter()) == bobs
+    assert [row["id"] for row in rows(database, "SELECT id FROM people")] == [BOB]
+    assert store.conversations(ANN) == []
+    assert rows(database, "SELECT * FROM split_sides") == []
+    assert rows(database, "PRAGMA foreign_key_check") == []
+    assert rows(database, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+def test_no_byte_of_a_deleted_person_is_left_in_the_files(store: FeedbackStore, database: FeedbackDatabase) -> None:
+    for number in range(30):
+        talk = start_talk(store, f"{CANARY} question {number}")
+        reply = talk.answer(f"{CANARY} answer {number} " + "long " * (number * 40))
+        store.correct(reply, ANN, f"{CANARY} correction {number}", [1])
+        start_talk(store, f"quiet question {number}", BOB).answer("quiet answer " * number)
+    assert bytes_with(database.path, CANARY)
+    store.erase_person(ANN)
+    assert bytes_with(database.path, CANARY) == []
+    assert bytes_with(database.path, "quiet question")
+
+
+def test_full_text_search_forgets_too(store: FeedbackStore, database: FeedbackDatabase) -> None:
+    with database.write() as db:
+        db.table("messages").enable_fts(["text"], create_triggers=True, tokenize="trigram")
+    judge_everything(store, question=f"Who is {CANARY}?")
+    judge_everything(store, BOB, "Who is quiet?")
+
+    def found(words: str) -> int:
+        return len(rows(database, f"SELECT rowid FROM messages_fts WHERE messages_fts MATCH '\"{words}\"'"))
+
+    assert found(CANARY) == found("is quiet") == 1
+    store.erase_person(ANN)
+    assert (found(CANARY), found("is quiet")) == (0, 1)
+    for part in (CANARY, "zan", "zib"):  # the index keeps words in pieces
+        assert bytes_with(database.path, part) == []
+
+
+def test_rows_of_tables_that_came_later_are_deleted_by_their_foreign_keys(
+    store: FeedbackStore, judged: Judged, database: FeedbackDatabase
+) -> None:
+    with database.write() as db:
+        db.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, duel_id TEXT NOT NULL REFERENCES duels(id)) STRICT")
+        db.table("notes").insert({"id": "n", "duel_id": judged.duel})
+    assert store.erase_person(ANN).rows["notes"] == 1
+    assert rows(database, "SELECT * FROM notes") == []
+
+
+def test_ids_of_deleted_judgements_stay_and_name_the_versions_that_learned_from_them(
+    store: FeedbackStore, judged: Judged, database: FeedbackDatabase, registry: VersionRegistry
+) -> None:
+    version = Version("v1", "initial", utc_now(), None, None, None, VerdictKind.PROMOTED)
+    registry.add(version, [("duel", judged.duel), ("thumb", judged.up)])
+    assert store.erase_feedback(FeedbackKind.THUMB, judged.down, ANN).versions == ()
+    assert store.erase_person(ANN).versions == ("v1",)
+    noted = {(row["source_kind"], row["source_id"]) for row in rows(database, "SELECT * FROM erased_sources")}
+    everything = {("thumb", judged.up), ("thumb", judged.down), ("duel", judged.duel), ("duel", judged.both_bad)}
+    assert noted == {*everything, ("ranking", judged.ranking), ("correction", judged.correction)}
+    assert ANN not in str(rows(database, "SELECT * FROM erased_sources"))
+
+
+def test_nothing_is_deleted_while_an_answer_is_being_written(store: FeedbackStore, judged: Judged) -> None:
+    reply = judged.talk.answer("", status=ReplyStatus.STREAMING)
+    with pytest.raises(BadInput, match="still being written"):
+        store.erase_person(ANN)
+    assert len(store.feedback(MINE)) == 6
+    store.finish_reply(reply, "done", [1], ReplyStatus.DONE)
+    store.erase_person(ANN)
+    assert store.feedback(MINE) == []
+
+
+def test_somebody_unknown_has_nothing_to_delete(store: FeedbackStore, judged: Judged) -> None:
+    assert store.erase_person("nobody").rows == {}
+    assert len(store.feedback(MINE)) == 6
+
+
+def test_who_deleted_everything_may_begin_anew(store: FeedbackStore, judged: Judged) -> None:
+    store.erase_person(ANN)
+    judge_everything(store)
+    assert len(store.feedback(MINE)) == 6
+    assert store.consent(ANN)
