@@ -20,6 +20,7 @@ import typer
 
 from demo.classroom import Classroom
 from demo.explanations import Explanations
+from demo.feedback_room import FeedbackRoom
 from demo.identity import Visitors, load_secret
 from demo.nights import Nights
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
@@ -86,6 +87,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
             model_name=short_name(engine.model_name),
             is_small=settings.model == EMBEDDED,
             effort=settings.effort,
+            feedback_room=FeedbackRoom(store, engine),
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
         serve_app(app, settings.host, listener, words)

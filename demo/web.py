@@ -18,15 +18,18 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.app import ASSETS, THEME, build_pages
+from demo.catalogue import Words
 from demo.classroom import Classroom
 from demo.explanations import Explanations
+from demo.feedback_room import FeedbackRoom
 from demo.identity import COOKIE, Visitors
 from demo.nights import Nights
+from demo.pages.feedback_files import feedback_file_routes
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 YEAR = 365 * 24 * 3600
-PAGES = frozenset({"/", "/school", "/school/"})
+PAGES = frozenset({"/", "/school", "/school/", "/feedback", "/feedback/"})
 SECURITY_HEADERS = {
     "Content-Security-Policy": "; ".join(
         [
@@ -56,6 +59,7 @@ def create_app(
     model_name: str,
     is_small: bool,
     effort: str,
+    feedback_room: FeedbackRoom,
 ) -> FastAPI:
     """The whole site: health check, pages, and the gate in front of both."""
     app = FastAPI(title="NightSchool", openapi_url=None, docs_url=None, redoc_url=None)
@@ -74,7 +78,10 @@ def create_app(
         visitors=visitors,
         model_line=model_line,
         effort=effort,
+        feedback_room=feedback_room,
+        words=Words("en"),
     )
+    app.include_router(feedback_file_routes(feedback_room, visitors))
     app = mount(app, pages)
     app.add_middleware(Gate, visitors=visitors)
     return app
@@ -89,7 +96,7 @@ def mount(app: FastAPI, pages: gr.Blocks) -> FastAPI:
             pages,
             path="/",
             theme=THEME,
-            css_paths=[ASSETS / "look.css"],
+            css_paths=[ASSETS / "look.css", ASSETS / "feedback.css"],
             js=(ASSETS / "keys.js").read_text(encoding="utf-8"),
             head=f"<script>{(ASSETS / 'streams.js').read_text(encoding='utf-8')}</script>",
             favicon_path=str(ASSETS / "icon.svg"),

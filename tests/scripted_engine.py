@@ -41,6 +41,9 @@ class ScriptedEngine:
         self.conversations.append(list(messages))
         return [len(message.content) for message in messages]
 
+    def reply_ids(self, text: str) -> list[int]:
+        return [*range(len(text.split())), -1]
+
     def prepare(self, version: Version) -> None:
         if version.id in self.damaged:
             raise DamagedVersion(f"The version {version.id} is damaged (a file was changed).")

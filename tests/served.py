@@ -55,6 +55,7 @@ def main(folder: Path) -> None:
     """Build the site as `demo.__main__` does, with the scripted engine in place of a model."""
     from demo.classroom import Classroom
     from demo.explanations import Explanations
+    from demo.feedback_room import FeedbackRoom
     from demo.nights import Nights
     from demo.web import create_app
     from nightschool.feedback import FeedbackStore
@@ -85,6 +86,7 @@ def main(folder: Path) -> None:
         model_name=engine.model_name,
         is_small=False,
         effort="quick",
+        feedback_room=FeedbackRoom(store, engine),
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

@@ -248,7 +248,7 @@ class ChatPage:
         """The card of the last answer: its score, its version, its drift. For the owner, at the machine itself."""
         person_id = person_of(self._visitors, request)
         with told_in_words():
-            if not is_owner(request):
+            if not is_owner(self._visitors, request):
                 raise BadInput("Only the owner, at the machine itself, may see how answers are scored.")
             reply_id = self._classroom.last_reply(person_id, conversation_id)
             yield {self.card: chat_view.LOOKING}

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 
+from demo.catalogue import Words
 from demo.identity import Visitors
 from nightschool.errors import NightSchoolError
 
@@ -28,7 +29,7 @@ def person_of(visitors: Visitors, request: gr.Request) -> str:
     return person_id
 
 
-def is_owner(request: gr.Request) -> bool:
+def is_owner(visitors: Visitors, request: gr.Request) -> bool:
     """Whether the visitor sits at the machine itself: without a password yet, nobody else is taken for the owner."""
     if request.client is None or {"x-forwarded-for", "forwarded", "x-real-ip"} & {*request.headers}:
         return False  # passed on by a proxy, for somebody elsewhere
@@ -44,9 +45,14 @@ def _is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def told_in_words() -> Iterator[None]:
+def told_in_words(words: Words | None = None) -> Iterator[None]:
     """Show an expected error as its sentence; anything else is a defect and stays one."""
     try:
         yield
     except NightSchoolError as error:
         raise gr.Error(html.escape(str(error)), title="Not done", print_exception=False) from error
+
+
+def sentence_of(error: NightSchoolError, words: Words) -> str:
+    """An error's sentence in the language of a page."""
+    return str(error)
