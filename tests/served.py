@@ -102,12 +102,10 @@ class Visitor:
         self.session = uuid.uuid4().hex
         self._config: dict[str, Any] = client.get("/config").json()
 
-    def fire(self, elem_id: str, event: str, *data: Any) -> dict[str, Any]:
+    def fire(self, elem_id: str, event: str, *data: Any, event_data: Any = None) -> dict[str, Any]:
         """Fire a widget's event with forged or honest inputs; what the server answered at the end."""
-        answer = self.client.post(
-            "/gradio_api/queue/join?",
-            json={"data": list(data), "fn_index": self._event(elem_id, event), "session_hash": self.session},
-        )
+        fired = {"data": list(data), "event_data": event_data, "session_hash": self.session}
+        answer = self.client.post("/gradio_api/queue/join?", json={**fired, "fn_index": self._event(elem_id, event)})
         answer.raise_for_status()
         with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
             for line in stream.iter_lines():

@@ -1,4 +1,5 @@
-// The filter. Its state lives in its own controls; every change is told whole, as JSON.
+// The filter. Its state lives in its own controls; every change is told whole. What there is to choose from comes with
+// the list.
 const controls = {};
 const labelled = (name, control, given = {}) => {
   controls[name] = control;
@@ -24,7 +25,8 @@ const tell = () => {
   clearTimeout(waiting);
   clear.hidden = !isFiltered();
   person.hidden = controls.scope.value !== 'all';
-  trigger('filtered', { wanted: JSON.stringify(state()) });
+  props.value = state();
+  trigger('filtered', {});
 };
 const tellSoon = () => {
   clearTimeout(waiting);
@@ -58,13 +60,18 @@ const offer = (name, choices) => {
   const offered = choices.some(([value]) => value === chosen) ? choices : [...choices, [chosen, shortId(chosen)]];
   controls[name].replaceChildren(...offered.map(([value, text]) => option(value, text, chosen)));
 };
+let choices = {};
 const draw = () => {
-  const { owner = false, you = '', versions = [], people = [] } = props.value || {};
+  const { owner = false, you = '', versions = [], people = [] } = choices;
   scope.hidden = !owner;
   person.hidden = controls.scope.value !== 'all';
   offer('version', [['', word('version_all')], ...versions.map((version) => [version, version])]);
   const named = ({ id, count }) => [id, `${id === you ? word('you') : id === 'importer' ? word('imported') : shortId(id)} (${count})`];
   offer('person', [['', word('person_all')], ...people.map(named)]);
 };
-watch('value', draw);
+window.addEventListener('feedback-choices', ({ detail }) => {
+  choices = detail || {};
+  draw();
+});
 draw();
+props.value = state();

@@ -91,6 +91,7 @@ const draw = () => {
       turn('older', page + 1, page + 1 < pages)));
   }
   root.replaceChildren(...drawn);
+  window.dispatchEvent(new CustomEvent('feedback-choices', { detail: props.value?.choices }));
   if (turned) root.scrollIntoView({ block: 'start' });
   turned = false;
 };

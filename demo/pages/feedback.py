@@ -4,7 +4,6 @@ What people wrote is drawn by the scripts in `demo/assets/feedback_*.js`, as tex
 of their own (`feedback_files`), because Gradio would keep copies of them.
 """
 
-import json
 from typing import Any
 
 import gradio as gr
@@ -19,7 +18,7 @@ from demo.pages.feedback_wanted import Wanted, wanted_of
 from nightschool.browsing import FeedbackKind
 from nightschool.errors import BadInput
 
-HERE = "() => [JSON.stringify({ minutes: -new Date().getTimezoneOffset() })]"
+HERE = "() => [{ minutes: -new Date().getTimezoneOffset() }]"
 """A page that opens shows everything of its visitor, by the days of where they are."""
 FORGET = "() => { sessionStorage.removeItem('nightschool-conversation'); }"
 """The open conversation is gone with the others."""
@@ -53,7 +52,6 @@ class FeedbackPage:
         self.status = gr.HTML(elem_id="feedback-status", html_template='<div role="status">${value}</div>')
 
     def _build_list(self) -> None:
-        self.wanted = gr.Textbox("{}", visible="hidden", elem_id="feedback-wanted", show_label=False)
         self.filter = self._drawn("filter", {})
         self.tiles = gr.HTML(elem_id="feedback-tiles", elem_classes="tiles")
         self.plot = gr.HTML(elem_id="feedback-plot")
@@ -88,41 +86,41 @@ class FeedbackPage:
 
     def _wire(self, blocks: gr.Blocks) -> None:
         shown: list[Any] = [
-            self.consent, self.consent_line, self.status, self.wanted, self.filter, self.tiles, self.plot, self.list,
-            self.files, self.sure,
+            self.consent, self.consent_line, self.status, self.tiles, self.plot, self.list, self.files, self.sure,
         ]  # fmt: skip
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-        blocks.load(self.load, [self.wanted], shown, js=HERE, **quiet)
-        self.filter.filtered(self.find, None, shown, **quiet)
-        self.list.turned(self.turn, [self.wanted], shown, **quiet)
-        deleted = self.list.deleted(self.delete, [self.wanted], shown, **quiet)
-        deleted.failure(self.load, [self.wanted], shown, **quiet)  # it may be gone: show what is there
-        self.files.imported(self.refresh, [self.wanted], shown, **quiet)
+        blocks.load(self.load, [self.filter], shown, js=HERE, **quiet)
+        # Gradio sends the input of the newest event, but the event data of the oldest: so what is wanted is an input.
+        self.filter.filtered(self.find, [self.filter], shown, trigger_mode="always_last", **quiet)
+        self.list.turned(self.turn, [self.filter], shown, **quiet)
+        deleted = self.list.deleted(self.delete, [self.filter], shown, trigger_mode="multiple", **quiet)
+        deleted.failure(self.load, [self.filter], shown, **quiet)  # it may be gone: show what is there
+        self.files.imported(self.refresh, [self.filter], shown, **quiet)
         allowed = self.consent.input(self.allow, [self.consent], [self.consent_line, self.status], **quiet)
         allowed.failure(self.stored_consent, None, [self.consent, self.consent_line], **quiet)
         self.erase.click(self.ask_whether_to_erase, None, [self.sure, self.sure_line, self.status], **quiet)
         self.no.click(self.keep, None, [self.sure], **quiet)
-        erased = self.yes.click(self.erase_everything, [self.wanted], shown, **quiet)
+        erased = self.yes.click(self.erase_everything, [self.filter], shown, **quiet)
         erased.success(None, None, None, js=FORGET, **quiet)
 
     # ---- handlers: looking ---------------------------------------------------------------------------------------
 
-    def load(self, wanted: str, request: gr.Request) -> Updates:
+    def load(self, wanted: Any, request: gr.Request) -> Updates:
         """The page as it opens."""
         with told_in_words(self._words):
             return self._show(self._visitor(request), wanted_of(wanted))
 
-    def find(self, event: gr.EventData, request: gr.Request) -> Updates:
+    def find(self, wanted: Any, request: gr.Request) -> Updates:
         """What the filter finds, from its first page."""
         with told_in_words(self._words):
-            return {**self._show(self._visitor(request), wanted_of(str(event.wanted))), self.status: ""}
+            return {**self._show(self._visitor(request), wanted_of(wanted)), self.status: ""}
 
-    def turn(self, wanted: str, event: gr.EventData, request: gr.Request) -> Updates:
+    def turn(self, wanted: Any, event: gr.EventData, request: gr.Request) -> Updates:
         """Another page of the same."""
         with told_in_words(self._words):
             return {**self._show(self._visitor(request), wanted_of(wanted), str(event.page)), self.status: ""}
 
-    def refresh(self, wanted: str, request: gr.Request) -> Updates:
+    def refresh(self, wanted: Any, request: gr.Request) -> Updates:
         """The same again: something came in."""
         with told_in_words(self._words):
             return self._show(self._visitor(request), wanted_of(wanted))
@@ -148,7 +146,7 @@ class FeedbackPage:
             self.consent_line: feedback_view.consent_line(may_learn, self._words),
         }
 
-    def delete(self, wanted: str, event: gr.EventData, request: gr.Request) -> Updates:
+    def delete(self, wanted: Any, event: gr.EventData, request: gr.Request) -> Updates:
         """Delete one item for good, then say so."""
         visitor = self._visitor(request)
         with told_in_words(self._words):
@@ -170,7 +168,7 @@ class FeedbackPage:
         """Back to the first step."""
         return {self.sure: gr.Column(visible=False)}
 
-    def erase_everything(self, wanted: str, request: gr.Request) -> Updates:
+    def erase_everything(self, wanted: Any, request: gr.Request) -> Updates:
         """Delete all that is this person's, then say so."""
         visitor = self._visitor(request)
         with told_in_words(self._words):
@@ -188,18 +186,17 @@ class FeedbackPage:
     def _show(self, visitor: Visitor, wanted: Wanted, page: str = "0") -> Updates:
         """Everything as the store has it."""
         is_all = wanted.scope is Scope.ALL
-        shelf = self._room.shelf(
-            visitor, wanted.scope, wanted.filter, int(page) if page.isdecimal() else 0, wanted.minutes
-        )
+        shelf = self._room.shelf(visitor, wanted.scope, wanted.filter, _number(page), wanted.minutes)
         return {
             self.consent: shelf.consent,
             self.consent_line: feedback_view.consent_line(shelf.consent, self._words),
             self.status: gr.skip(),
-            self.wanted: json.dumps(wanted.told(), ensure_ascii=False),
-            self.filter: feedback_view.choices(shelf, visitor),
             self.tiles: feedback_view.tiles(shelf.counts, self._words),
             self.plot: feedback_view.plot(shelf.days, self._words),
-            self.list: feedback_view.listing(shelf, visitor, is_filtered=wanted.is_filtered, is_all=is_all),
+            self.list: {
+                **feedback_view.listing(shelf, visitor, is_filtered=wanted.is_filtered, is_all=is_all),
+                "choices": feedback_view.choices(shelf, visitor),
+            },
             self.files: {"owner": visitor.is_owner, "wanted": wanted.told()},
             self.sure: gr.Column(visible=False),
         }
@@ -215,3 +212,8 @@ def _kind(name: Any) -> FeedbackKind:
         return FeedbackKind(name)
     except ValueError as error:
         raise BadInput("This feedback is not yours or does not exist any more; reload the page.") from error
+
+
+def _number(page: str) -> int:
+    """A page's number; the first page for what is none."""
+    return int(page) if page.isdecimal() and len(page) < 9 else 0

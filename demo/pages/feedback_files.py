@@ -15,7 +15,7 @@ from demo.catalogue import LANGUAGES, Language, Words
 from demo.feedback_room import LARGEST_IMPORT, FeedbackRoom, Visitor
 from demo.identity import Visitors
 from demo.pages.common import is_owner, sentence_of
-from demo.pages.feedback_wanted import wanted_of
+from demo.pages.feedback_wanted import wanted_of_text
 from nightschool.errors import BadInput, NightSchoolError
 from nightschool.examples import TrainerFormat
 from nightschool.trainer_files import ENDINGS
@@ -74,7 +74,7 @@ class _Files:
         return JSONResponse({"added": found.added, "known": found.known})
 
     def _content(self, visitor: Visitor, shape: str, ending: str, wanted: str) -> bytes:
-        looked_at = wanted_of(wanted)
+        looked_at = wanted_of_text(wanted)
         if shape == THE_LIST:
             if ending != ENDINGS[0]:
                 raise BadInput(f"There is no export of the kind {shape}{ending}; choose one that the page offers.")
