@@ -270,26 +270,34 @@ def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
     db.execute("CREATE UNIQUE INDEX one_import_per_thumb ON thumbs(import_key)")
     for table in ("thumbs", "duels", "rankings", "corrections"):
         db.execute(f"CREATE INDEX {table}_by_person ON {table}(person_id)")
-    # Every act of judging that counts; what was replaced or ranked anew is history.
+    # Every act of judging that counts; what was replaced or ranked anew is history, as a night sees it too.
+    not_undone = "AND undone_at IS NULL" if _has(db, "rankings", "undone_at") else ""
+    is_kept = (
+        "IN (SELECT id FROM conversations WHERE deleted_at IS NULL)"
+        if _has(db, "conversations", "deleted_at")
+        else "IS NOT NULL"
+    )
     db.execute(
-        """CREATE VIEW feedback_items AS
+        f"""CREATE VIEW feedback_items AS
         SELECT 'thumb' AS kind, t.id, t.person_id, t.created_at AS judged_at, m.conversation_id,
                m.parent_id AS question_id, t.value AS outcome, t.import_key IS NOT NULL AS imported
         FROM thumbs t JOIN messages m ON m.id = t.reply_id
-        WHERE t.replaced_at IS NULL
+        WHERE t.replaced_at IS NULL AND m.conversation_id {is_kept}
         UNION ALL
         SELECT 'duel', d.id, d.person_id, d.decided_at, d.conversation_id, d.question_id, d.outcome,
                d.import_key IS NOT NULL
         FROM duels d
-        WHERE d.outcome IN ('left', 'right', 'tie', 'both_bad')
+        WHERE d.outcome IN ('left', 'right', 'tie', 'both_bad') AND d.conversation_id {is_kept}
         UNION ALL
         SELECT 'ranking', r.id, r.person_id, r.created_at, r.conversation_id, r.question_id, '', 0
         FROM rankings r
-        WHERE r.id = (SELECT max(id) FROM rankings WHERE question_id = r.question_id AND person_id = r.person_id)
+        WHERE r.conversation_id {is_kept} AND r.id = (
+            SELECT max(id) FROM rankings WHERE question_id = r.question_id AND person_id = r.person_id {not_undone}
+        )
         UNION ALL
         SELECT 'correction', c.id, c.person_id, c.created_at, m.conversation_id, m.parent_id, '', 0
         FROM corrections c JOIN messages m ON m.id = c.reply_id
-        WHERE c.replaced_at IS NULL"""
+        WHERE c.replaced_at IS NULL AND m.conversation_id {is_kept}"""
     )
     # The answers each of them is about.
     db.execute(
@@ -301,7 +309,7 @@ def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
         UNION ALL SELECT 'correction', id, reply_id, '' FROM corrections"""
     )
     # What people wrote about them themselves.
-    comments = "comment" if "comment" in db.table("thumbs").columns_dict else "NULL"
+    comments = "comment" if _has(db, "thumbs", "comment") else "NULL"
     db.execute(
         f"""CREATE VIEW feedback_words AS
         SELECT 'correction' AS kind, id, text FROM corrections
@@ -316,6 +324,10 @@ def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
             PRIMARY KEY (source_kind, source_id)
         ) STRICT"""
     )
+
+
+def _has(db: sqlite_utils.Database, table: str, column: str) -> bool:
+    return column in db.table(table).columns_dict
 
 
 class FeedbackDatabase:

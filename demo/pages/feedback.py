@@ -52,6 +52,7 @@ class FeedbackPage:
         self.status = gr.HTML(elem_id="feedback-status", html_template='<div role="status">${value}</div>')
 
     def _build_list(self) -> None:
+        # What is wanted: its script alone sets it, so that no answer on its way puts back what was changed meanwhile.
         self.filter = self._drawn("filter", {})
         self.tiles = gr.HTML(elem_id="feedback-tiles", elem_classes="tiles")
         self.plot = gr.HTML(elem_id="feedback-plot")
