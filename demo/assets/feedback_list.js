@@ -28,7 +28,7 @@ const answers = {
     return block(word(`answer_${answer.mark}`), answer.text, { head, class: won ? 'winner' : '' });
   }))],
   ranking: (item) => item.answers.map((answer) =>
-    block(`${word('rank')} ${answer.mark}`, answer.text, { head: [version(answer)], class: answer.mark === '1' ? 'winner' : '' })),
+    block(word('rank', { place: answer.mark }), answer.text, { head: [version(answer)], class: answer.mark === '1' ? 'winner' : '' })),
   correction: (item) => [
     ...item.answers.map((answer) => block(word('original'), answer.text, { head: [version(answer)] })),
     block(word(item.mine ? 'corrected' : 'corrected_theirs'), item.corrected, { class: 'winner' }),

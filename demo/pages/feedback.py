@@ -20,6 +20,17 @@ from nightschool.errors import BadInput
 
 HERE = "() => [{ minutes: -new Date().getTimezoneOffset() }]"
 """A page that opens shows everything of its visitor, by the days of where they are."""
+PASSES = """
+let passing;
+const pass = () => { props.value = ''; };
+element.addEventListener('click', pass);
+watch('value', () => {
+  clearTimeout(passing);
+  passing = setTimeout(pass, 15000);
+});
+"""
+"""What was said goes by itself, or when it is clicked."""
+SHOW_IT = "() => document.getElementById('erase-sure')?.scrollIntoView({ block: 'nearest' })"
 FORGET = "() => { sessionStorage.removeItem('nightschool-conversation'); }"
 """The open conversation is gone with the others."""
 
@@ -49,7 +60,9 @@ class FeedbackPage:
         with gr.Row(elem_id="consent"):
             self.consent = gr.Checkbox(label=self._words("feedback.consent"), elem_id="consent-switch", container=False)
             self.consent_line = gr.HTML(elem_id="consent-line")
-        self.status = gr.HTML(elem_id="feedback-status", html_template='<div role="status">${value}</div>')
+        self.status = gr.HTML(
+            elem_id="feedback-status", html_template='<div role="status">${value}</div>', js_on_load=PASSES
+        )
 
     def _build_list(self) -> None:
         # What is wanted: its script alone sets it, so that no answer on its way puts back what was changed meanwhile.
@@ -87,7 +100,8 @@ class FeedbackPage:
 
     def _wire(self, blocks: gr.Blocks) -> None:
         shown: list[Any] = [
-            self.consent, self.consent_line, self.status, self.tiles, self.plot, self.list, self.files, self.sure,
+            self.consent, self.consent_line, self.status, self.tiles, self.plot, self.list, self.files, self.erase,
+            self.sure,
         ]  # fmt: skip
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         blocks.load(self.load, [self.filter], shown, js=HERE, **quiet)
@@ -99,8 +113,11 @@ class FeedbackPage:
         self.files.imported(self.refresh, [self.filter], shown, **quiet)
         allowed = self.consent.input(self.allow, [self.consent], [self.consent_line, self.status], **quiet)
         allowed.failure(self.stored_consent, None, [self.consent, self.consent_line], **quiet)
-        self.erase.click(self.ask_whether_to_erase, None, [self.sure, self.sure_line, self.status], **quiet)
-        self.no.click(self.keep, None, [self.sure], **quiet)
+        asked = self.erase.click(
+            self.ask_whether_to_erase, None, [self.erase, self.sure, self.sure_line, self.status], **quiet
+        )
+        asked.success(None, None, None, js=SHOW_IT, **quiet)
+        self.no.click(self.keep, None, [self.erase, self.sure], **quiet)
         erased = self.yes.click(self.erase_everything, [self.filter], shown, **quiet)
         erased.success(None, None, None, js=FORGET, **quiet)
 
@@ -163,11 +180,15 @@ class FeedbackPage:
         """The second step of deleting everything: what it is."""
         judgements, conversations = self._room.amount(self._visitor(request))
         sentence = self._words("feedback.erase_sure", judgements=judgements, conversations=conversations)
-        return {self.sure: gr.Column(visible=True), self.sure_line: feedback_view.line(sentence), self.status: ""}
+        return {**self._steps(2), self.sure_line: feedback_view.line(sentence), self.status: ""}
 
     def keep(self) -> Updates:
         """Back to the first step."""
-        return {self.sure: gr.Column(visible=False)}
+        return self._steps(1)
+
+    def _steps(self, step: int) -> Updates:
+        """Deleting everything: the button of the first step, or the question of the second."""
+        return {self.erase: gr.Button(visible=step == 1), self.sure: gr.Column(visible=step == 2)}
 
     def erase_everything(self, wanted: Any, request: gr.Request) -> Updates:
         """Delete all that is this person's, then say so."""
@@ -199,7 +220,7 @@ class FeedbackPage:
                 "choices": feedback_view.choices(shelf, visitor),
             },
             self.files: {"owner": visitor.is_owner, "wanted": wanted.told()},
-            self.sure: gr.Column(visible=False),
+            **self._steps(1),
         }
 
     def _noted(self, versions: tuple[str, ...]) -> str:
