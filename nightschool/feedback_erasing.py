@@ -5,7 +5,8 @@ Guarantees
   this module does not know by name.
 - The ids of deleted judgements stay in `erased_sources`: by their receipts the versions that learned from them are
   found. They are random and say nothing of the person.
-- Full-text indexes are built anew: a deleted row's words would stay in their segments. The caller empties the WAL.
+- Full-text indexes are merged into one piece: a deleted row's words stay in the pieces until then. The caller empties
+  the WAL.
 """
 
 import json
@@ -78,10 +79,11 @@ def _erase(db: sqlite_utils.Database, first: Marked) -> Erasure:
     db.execute("PRAGMA defer_foreign_keys = ON")  # until the commit: rows refer to each other in circles
     marked = _with_all_that_refers_to_it(db, first)
     versions = _note_sources(db, marked)
+    indexes = db.table_names(fts5=True)
     for table, numbers in marked.items():
         db.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT value FROM json_each(?))", [json.dumps([*numbers])])
-    for table in db.table_names(fts5=True):
-        db.execute(f"INSERT INTO [{table}]([{table}]) VALUES ('rebuild')")
+        if (index := f"{table}_fts") in indexes:
+            db.execute(f"INSERT INTO [{index}]([{index}]) VALUES ('optimize')")
     return Erasure({table: len(numbers) for table, numbers in marked.items()}, versions)
 
 

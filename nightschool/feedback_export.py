@@ -95,18 +95,30 @@ def _replies(snapshot: FeedbackSnapshot) -> set[str]:
 
 
 def _prompts(db: sqlite_utils.Database, reply_ids: set[str]) -> Prompts:
-    """What each reply answers, as the model saw it: failed and empty replies are left out. Always ends with a user."""
+    """What each reply answers, as the model saw it: it always ends with a user's message.
+
+    The conversation's system prompt, what was said, what was corrected by then in place of it; no failed or empty reply.
+    """
+    ids = json.dumps(sorted(reply_ids))
     found: defaultdict[str, list[Message]] = defaultdict(list)
     for row in db.query(
-        """WITH RECURSIVE above(reply, id, height) AS (
-               SELECT m.id, m.parent_id, 1 FROM messages m WHERE m.id IN (SELECT value FROM json_each(?))
+        """SELECT m.id, c.system_prompt AS text FROM messages m JOIN conversations c ON c.id = m.conversation_id
+           WHERE c.system_prompt <> '' AND m.id IN (SELECT value FROM json_each(?))""",
+        [ids],
+    ):
+        found[row["id"]].append(Message("system", row["text"]))
+    for row in db.query(
+        """WITH RECURSIVE above(reply, at, id, height) AS (
+               SELECT m.id, m.created_at, m.parent_id, 1 FROM messages m WHERE m.id IN (SELECT value FROM json_each(?))
                UNION ALL
-               SELECT above.reply, m.parent_id, height + 1 FROM above JOIN messages m ON m.id = above.id
+               SELECT above.reply, above.at, m.parent_id, height + 1 FROM above JOIN messages m ON m.id = above.id
            )
-           SELECT above.reply, m.role, m.text FROM above JOIN messages m ON m.id = above.id
+           SELECT above.reply, m.role, coalesce(k.text, m.text) AS text FROM above JOIN messages m ON m.id = above.id
            LEFT JOIN replies r ON r.id = m.id
-           WHERE r.status IS NULL OR r.status <> 'failed' ORDER BY above.reply, height DESC""",
-        [json.dumps(sorted(reply_ids))],
+           LEFT JOIN corrections k ON k.reply_id = m.id AND k.created_at < above.at
+                                      AND (k.replaced_at IS NULL OR k.replaced_at > above.at)
+           WHERE r.status IS NULL OR r.status <> 'failed' OR k.id IS NOT NULL ORDER BY above.reply, height DESC""",
+        [ids],
     ):
         if not fault_of(row["text"]):
             found[row["reply"]].append(Message(row["role"], row["text"]))

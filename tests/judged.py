@@ -24,11 +24,11 @@ class Judged:
 
 
 def judge_everything(store: FeedbackStore, person: str = ANN, question: str = QUESTION) -> Judged:
-    """A thumb up and one down, a duel won by the left and one lost by both, a ranking of three, a correction."""
+    """A thumb up, a reasoned one down, a duel won by the left, one lost by both, a ranking of three, a correction."""
     talk = start_talk(store, question, person)
     liked, disliked, corrected = talk.answer("liked"), talk.answer("disliked"), talk.answer("poor")
     store.set_thumb(liked, person, ThumbValue.UP)
-    store.set_thumb(disliked, person, ThumbValue.DOWN)
+    store.set_thumb(disliked, person, ThumbValue.DOWN, reasons=["wrong"], comment="Not so.")
     duels = []
     for outcome, texts in ((DuelOutcome.LEFT, ("won", "lost")), (DuelOutcome.BOTH_BAD, ("bad", "worse"))):
         left, right = (talk.answer(text, show=False) for text in texts)

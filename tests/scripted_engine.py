@@ -1,5 +1,6 @@
 """An engine without a model: each version says what the test wrote for it, one word per step."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -53,14 +54,14 @@ class ScriptedEngine:
         self._asked[version.id, tuple(prompt_ids)] += 1
         times = self._asked[version.id, tuple(prompt_ids)]
         usual = f"a reply by {version.id}" if times == 1 else f"another reply by {version.id} {times}"
-        words = self.scripts.get(version.id, usual).split()[: sampling.max_new_tokens]
+        words = re.findall(r"\S+\s*", self.scripts.get(version.id, usual))[: sampling.max_new_tokens]
         try:
             for count in range(1, len(words) + 1):
                 if count > self.breaks_after.get(version.id, count):
                     raise RuntimeError("the scripted engine broke on purpose")
                 time.sleep(self.seconds_per_word.get(version.id, 0))
                 self.steps.append(version.id)
-                yield Piece(" ".join(words[:count]), tuple(range(count)), count == len(words))
+                yield Piece("".join(words[:count]).rstrip(), tuple(range(count)), count == len(words))
         except GeneratorExit:
             self.closed += 1
             raise

@@ -33,6 +33,7 @@ def test_every_act_of_judging_is_found_newest_first(store: FeedbackStore, judged
 def test_an_item_tells_its_answers_and_what_each_got(store: FeedbackStore, judged: Judged) -> None:
     by_id = {item.id: item for item in store.feedback(MINE)}
     assert by_id[judged.up].answers == (JudgedAnswer("liked", INITIAL, "up"),)
+    assert (by_id[judged.down].reasons, by_id[judged.down].comment) == (("wrong",), "Not so.")
     assert by_id[judged.duel].answers == (JudgedAnswer("won", INITIAL, "left"), JudgedAnswer("lost", INITIAL, "right"))
     assert by_id[judged.duel].outcome == "left"
     ranked = [(answer.text, answer.mark) for answer in by_id[judged.ranking].answers]
@@ -100,6 +101,7 @@ def _written(store: FeedbackStore, reply: str) -> str:
         ("MAGNETS", {"thumb", "duel", "ranking", "correction"}),
         ("also sec", {"ranking"}),
         ("rich", {"correction"}),
+        ("not so", {"thumb"}),
         ("poor", {"correction"}),
         ("100%", set()),
         ("_", set()),
@@ -159,6 +161,21 @@ def test_an_imported_judgement_says_so(store: FeedbackStore) -> None:
     assert item.imported
     assert [(answer.text, answer.version) for answer in item.answers] == [("a", None), ("b", None)]
     assert not any(item.imported for item in store.feedback(MINE))
+
+
+def test_a_deleted_conversation_takes_its_feedback_along_until_it_is_had_back(
+    store: FeedbackStore, judged: Judged
+) -> None:
+    store.set_deleted(judged.talk.id, ANN, True)
+    assert store.feedback(MINE) == []
+    assert store.count_feedback(MINE).total == 0
+    store.set_deleted(judged.talk.id, ANN, False)
+    assert len(store.feedback(MINE)) == 6
+
+
+def test_a_declined_duel_is_no_judgement(store: FeedbackStore, talk: Talk) -> None:
+    store.decline_duel(talk.duel()[0], ANN)
+    assert store.feedback(MINE) == []
 
 
 def test_a_question_that_nobody_asked_is_empty(store: FeedbackStore) -> None:

@@ -107,6 +107,8 @@ def test_a_person_sees_what_they_judged_and_finds_it_by_kind_word_version_and_da
     expect(visitor.items).to_have_count(6)
     assert visitor.kinds() == ["Correction", "Ranking", "Duel", "Duel", "Thumb down", "Thumb up"]
     expect(visitor.items.nth(3)).to_contain_text("Left was better")
+    expect(visitor.items.nth(4).locator(".reasons")).to_have_text("Wrong")
+    expect(visitor.items.nth(4).locator(".comment")).to_contain_text("Not so.")
     expect(visitor.page.locator("#feedback-tiles .tile").first).to_have_text("6In all")
     expect(visitor.page.locator(".plot .bars")).to_have_attribute("aria-label", re.compile("6; the most"))
     visitor.field("kind").select_option("duel")
@@ -274,11 +276,12 @@ def test_what_people_and_models_wrote_is_shown_and_never_run(visitor: Visit) -> 
         duel = visitor.store.start_duel(talk.id, talk.question, visitor.person, left, right)
         visitor.store.decide_duel(duel, visitor.person, DuelOutcome.TIE)
         visitor.store.correct(left, visitor.person, f"corrected {payload}", [1])
+        visitor.store.set_thumb(right, visitor.person, ThumbValue.DOWN, reasons=[payload], comment=f"said {payload}")
     visitor.open()
-    for page in range(3):
+    for page in range(4):
         if page:
             visitor.button("Older").click()
-        expect(visitor.page.locator(".pager")).to_contain_text(f"Page {page + 1} of 3")
+        expect(visitor.page.locator(".pager")).to_contain_text(f"Page {page + 1} of 4")
         assert visitor.page.locator("#feedback-list :is(img, script, svg, iframe, style, a)").count() == 0
     for payload in PAYLOADS:
         visitor.field("search").fill(f"corrected {payload}")

@@ -96,17 +96,17 @@ def test_somebody_without_a_cookie_is_told_to_reload(site: Site) -> None:
 def test_a_forged_id_deletes_nothing_of_somebody_elses(owner: Judge, guest: Judge, store: FeedbackStore) -> None:
     for item in store.feedback(FeedbackFilter(person_id=owner.person)):
         data = {"kind": item.kind, "id": item.id, "page": "0"}
-        assert "not yours" in refused(guest.fire("feedback-list", "deleted", {}, event_data=data))
-        assert "Only the owner" in refused(guest.fire("feedback-list", "deleted", EVERYBODY, event_data=data))
+        assert "not yours" in refused(guest.fire("feedback-list", "deleted", {}, given=data))
+        assert "Only the owner" in refused(guest.fire("feedback-list", "deleted", EVERYBODY, given=data))
     assert store.count_feedback(FeedbackFilter(person_id=owner.person)).total == 6
     wrong = {"kind": "people", "id": owner.person, "page": "x"}
-    assert "not yours" in refused(owner.fire("feedback-list", "deleted", {}, event_data=wrong))
+    assert "not yours" in refused(owner.fire("feedback-list", "deleted", {}, given=wrong))
 
 
 def test_the_owner_deletes_an_item_of_a_guest(owner: Judge, guest: Judge, store: FeedbackStore) -> None:
     [item] = store.feedback(FeedbackFilter(person_id=guest.person, kind=FeedbackKind.CORRECTION))
     data = {"kind": item.kind, "id": item.id, "page": "0"}
-    assert "Deleted for good." in shown(owner.fire("feedback-list", "deleted", EVERYBODY, event_data=data))
+    assert "Deleted for good." in shown(owner.fire("feedback-list", "deleted", EVERYBODY, given=data))
     assert store.count_feedback(FeedbackFilter(person_id=guest.person)).total == 5
 
 

@@ -76,6 +76,7 @@ def test_the_list_is_taken_along_whole_as_json_lines(room: FeedbackRoom) -> None
     assert lines[0]["corrected"] == "rich"
     assert lines[1]["answers"][0] == {"text": "first", "version": "initial", "mark": "1"}
     assert {line["person"] for line in lines} == {ANN}
+    assert (lines[4]["reasons"], lines[4]["comment"]) == (["wrong"], "Not so.")
     thumbs = room.listed(VISITOR, Scope.MINE, FeedbackFilter(kind=FeedbackKind.THUMB))
     assert len(thumbs.splitlines()) == 2
     with pytest.raises(BadInput, match="Only the owner"):

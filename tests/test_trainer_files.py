@@ -13,11 +13,11 @@ from nightschool.errors import BadInput
 from nightschool.example_rows import Imports, imports_of
 from nightschool.examples import Example, Labelled, Pair, Shown, TrainerFormat
 from nightschool.feedback import FeedbackStore
-from nightschool.records import IMPORTER, Message, ThumbValue
+from nightschool.records import IMPORTER, Message, Style, ThumbValue
 from nightschool.schema import FeedbackDatabase
 from nightschool.trainer_files import ENDINGS, ending_of, example_of, file_of, read_examples, row_of
 from tests.judged import QUESTION, judge_everything
-from tests.talks import ANN, BOB, start_talk
+from tests.talks import ANN, BOB, Talk, start_talk
 
 ASKED = (Message("user", QUESTION),)
 PAIR, LABELLED, SHOWN = Pair(ASKED, "yes", "no"), Labelled(ASKED, "yes", False), Shown(ASKED, "yes")
@@ -100,6 +100,19 @@ def test_the_prompt_is_the_conversation_as_the_model_saw_it(store: FeedbackStore
         ("assistant", "Two."),
         ("user", "And then?"),
     ]
+
+
+def test_the_prompt_holds_the_system_prompt_and_what_was_corrected_by_then(store: FeedbackStore) -> None:
+    conversation = store.start_conversation(ANN, "One?", Style(system_prompt="Be brief."))
+    talk = Talk(store, conversation, store.add_message(conversation, None, Message("user", "One?")))
+    first = talk.answer("Too much.")
+    store.correct(first, ANN, "Brief.", [1])
+    later = Talk(store, conversation, store.add_message(conversation, first, Message("user", "And then?")))
+    store.set_thumb(later.answer("Three."), ANN, ThumbValue.UP)
+    store.correct(first, ANN, "Briefer.", [1])  # the later answer never saw this one
+    corrected, liked = store.examples(TrainerFormat.SFT)
+    assert [m.content for m in corrected.prompt] == ["Be brief.", "One?"]
+    assert [m.content for m in liked.prompt] == ["Be brief.", "One?", "Brief.", "And then?"]
 
 
 def test_answers_without_a_text_and_pairs_of_one_text_are_left_out(store: FeedbackStore) -> None:

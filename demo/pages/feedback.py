@@ -182,8 +182,9 @@ class FeedbackPage:
         sentence = self._words("feedback.erase_sure", judgements=judgements, conversations=conversations)
         return {**self._steps(2), self.sure_line: feedback_view.line(sentence), self.status: ""}
 
-    def keep(self) -> Updates:
+    def keep(self, request: gr.Request) -> Updates:
         """Back to the first step."""
+        self._visitor(request)
         return self._steps(1)
 
     def _steps(self, step: int) -> Updates:
