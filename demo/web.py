@@ -21,11 +21,12 @@ from demo.languages import HTML_LANG, PREFIX
 from demo.login import login_routes
 from demo.nights import Nights
 from demo.pages.feedback_files import feedback_file_routes
+from demo.rank_room import RankRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 SCRIPTS = ("streams.js", "session.js", "gradio_words.js")
-STYLES = ("look.css", "chat.css", "header.css", "feedback.css")
+STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css")
 OWN_NAMES = frozenset({"localhost"})
 
 
@@ -40,6 +41,7 @@ def create_app(
     model_name: str,
     is_small: bool,
     effort: str,
+    rank_room: RankRoom,
     feedback_room: FeedbackRoom,
     host_names: Collection[str] = (),
 ) -> FastAPI:
@@ -63,6 +65,7 @@ def create_app(
             visitors=visitors,
             model_line=words("common.small_model", model=model_name) if is_small else model_name,
             effort=effort,
+            rank_room=rank_room,
             feedback_room=feedback_room,
             words=words,
         )

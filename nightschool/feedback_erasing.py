@@ -37,7 +37,7 @@ Marked = dict[str, set[int]]
 
 
 def erase_item(db: sqlite_utils.Database, kind: FeedbackKind, item_id: str, person_id: str | None) -> Erasure:
-    """Delete one item with its history; an imported one with the conversation that was made for it.
+    """Delete one item with its history; an imported one, or one of the Rank page, with the conversation made for it.
 
     `person_id` None: whosever it is. Raises `BadInput` when there is none of that id, or it is somebody else's.
     """
@@ -50,7 +50,7 @@ def erase_item(db: sqlite_utils.Database, kind: FeedbackKind, item_id: str, pers
     )
     if item is None:
         raise BadInput("This feedback is not yours or does not exist any more; reload the page.")
-    if item["imported"]:
+    if item["imported"] or _is_of_round(db, item["conversation_id"]):
         return _erase(db, {"conversations": _rowids(db, "conversations", "id", [item["conversation_id"]])})
     table, column = TABLES[kind], SAME_MATTER[kind]
     rows = db.query(
@@ -106,6 +106,12 @@ def _with_all_that_refers_to_it(db: sqlite_utils.Database, first: Marked) -> Mar
                 if new := {row["number"] for row in rows} - marked[child]:
                     waiting.append((child, new))
     return {table: numbers for table, numbers in marked.items() if numbers}
+
+
+def _is_of_round(db: sqlite_utils.Database, conversation_id: str) -> bool:
+    """Whether the Rank page made the conversation: without its round it would be taken for one of the chat."""
+    found = db.execute("SELECT 1 FROM ranking_rounds WHERE conversation_id = ?", [conversation_id]).fetchone()
+    return found is not None
 
 
 def _rowids(db: sqlite_utils.Database, table: str, column: str, values: list[str]) -> set[int]:

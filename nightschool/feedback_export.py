@@ -95,9 +95,8 @@ def _replies(snapshot: FeedbackSnapshot) -> set[str]:
 
 
 def _prompts(db: sqlite_utils.Database, reply_ids: set[str]) -> Prompts:
-    """What each reply answers, as the model saw it: it always ends with a user's message.
-
-    The conversation's system prompt, what was said, what was corrected by then in place of it; no failed or empty reply.
+    """What each reply answers, as the model saw it: the conversation's system prompt, corrections that were made by
+    then in place of replies, and no failed or empty reply. It always ends with a user's message.
     """
     ids = json.dumps(sorted(reply_ids))
     found: defaultdict[str, list[Message]] = defaultdict(list)

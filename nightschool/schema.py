@@ -265,6 +265,12 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0006_ended_sessions")
+def _ended_sessions(db: sqlite_utils.Database) -> None:
+    # Logged out: the cookie is still signed, and must not be accepted any more.
+    db.execute("CREATE TABLE ended_sessions (id TEXT PRIMARY KEY, ended_at TEXT NOT NULL) STRICT")
+
+
 @migrations(name="0007_kept_conversations_reasons_search")
 def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
     # A deleted conversation can be had back; until then it is as good as missing, for people and for nights.
@@ -288,13 +294,45 @@ def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
     # Indexes of three letters in a row, for Chinese too. Named as sqlite-utils names them, but made statement by
     # statement: its `enable_fts` would commit in the middle of the migration.
     for table, column in SEARCHED:
-        db.execute(f"CREATE VIRTUAL TABLE {table}_fts USING fts5 ({column}, tokenize='trigram', content='{table}')")
+        db.execute(f"""CREATE VIRTUAL TABLE {table}_fts USING fts5 ({column}, tokenize='trigram', content="{table}")""")
         gone = f"INSERT INTO {table}_fts ({table}_fts, rowid, {column}) VALUES ('delete', old.rowid, old.{column});"
         new = f"INSERT INTO {table}_fts (rowid, {column}) VALUES (new.rowid, new.{column});"
         db.execute(f"CREATE TRIGGER {table}_ai AFTER INSERT ON {table} BEGIN {new} END")
         db.execute(f"CREATE TRIGGER {table}_ad AFTER DELETE ON {table} BEGIN {gone} END")
         db.execute(f"CREATE TRIGGER {table}_au AFTER UPDATE OF {column} ON {table} BEGIN {gone} {new} END")
         db.execute(f"INSERT INTO {table}_fts ({table}_fts) VALUES ('rebuild')")
+
+
+@migrations(name="0008_ranking_rounds")
+def _ranking_rounds(db: sqlite_utils.Database) -> None:
+    # A prompt of the bank put to a person, and what became of it. Its conversation is not of the chat.
+    db.execute(
+        """CREATE TABLE ranking_rounds (
+            id TEXT PRIMARY KEY,
+            person_id TEXT NOT NULL REFERENCES people(id) ON DELETE CASCADE,
+            conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+            question_id TEXT NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+            prompt_id TEXT NOT NULL,
+            language TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            outcome TEXT CHECK (outcome IN ('ranked', 'skipped', 'broken')),
+            ended_at TEXT,
+            ranking_id TEXT REFERENCES rankings(id) ON DELETE SET NULL
+        ) STRICT"""
+    )
+    db.execute("CREATE INDEX ranking_rounds_by_person ON ranking_rounds(person_id, id)")
+    db.execute("CREATE INDEX ranking_rounds_by_conversation ON ranking_rounds(conversation_id)")
+    # The replies of a round in the order in which they are first shown.
+    db.execute(
+        """CREATE TABLE seated_replies (
+            round_id TEXT NOT NULL REFERENCES ranking_rounds(id) ON DELETE CASCADE,
+            position INTEGER NOT NULL CHECK (position >= 0),
+            reply_id TEXT NOT NULL REFERENCES replies(id) ON DELETE CASCADE,
+            PRIMARY KEY (round_id, position)
+        ) STRICT"""
+    )
+    # A ranking that its person took back: it stays as history, the night does not read it.
+    db.execute("ALTER TABLE rankings ADD COLUMN undone_at TEXT")
 
 
 @migrations(name="0009_browsing_and_erasing_feedback")
@@ -305,29 +343,29 @@ def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
     for table in ("thumbs", "duels", "rankings", "corrections"):
         db.execute(f"CREATE INDEX {table}_by_person ON {table}(person_id)")
     # Every act of judging that counts; what was replaced or ranked anew is history, as a night sees it too.
-    not_undone = "AND undone_at IS NULL" if _has(db, "rankings", "undone_at") else ""
-    is_kept = "IN (SELECT id FROM conversations WHERE deleted_at IS NULL)"
+    kept = "IN (SELECT id FROM conversations WHERE deleted_at IS NULL)"
     db.execute(
         f"""CREATE VIEW feedback_items AS
         SELECT 'thumb' AS kind, t.id, t.person_id, t.created_at AS judged_at, m.conversation_id,
                m.parent_id AS question_id, t.value AS outcome, t.import_key IS NOT NULL AS imported
         FROM thumbs t JOIN messages m ON m.id = t.reply_id
-        WHERE t.replaced_at IS NULL AND m.conversation_id {is_kept}
+        WHERE t.replaced_at IS NULL AND m.conversation_id {kept}
         UNION ALL
         SELECT 'duel', d.id, d.person_id, d.decided_at, d.conversation_id, d.question_id, d.outcome,
                d.import_key IS NOT NULL
         FROM duels d
-        WHERE d.outcome IN ('left', 'right', 'tie', 'both_bad') AND d.conversation_id {is_kept}
+        WHERE d.outcome IN ('left', 'right', 'tie', 'both_bad') AND d.conversation_id {kept}
         UNION ALL
         SELECT 'ranking', r.id, r.person_id, r.created_at, r.conversation_id, r.question_id, '', 0
         FROM rankings r
-        WHERE r.conversation_id {is_kept} AND r.id = (
-            SELECT max(id) FROM rankings WHERE question_id = r.question_id AND person_id = r.person_id {not_undone}
+        WHERE r.conversation_id {kept} AND r.id = (
+            SELECT max(id) FROM rankings
+            WHERE question_id = r.question_id AND person_id = r.person_id AND undone_at IS NULL
         )
         UNION ALL
         SELECT 'correction', c.id, c.person_id, c.created_at, m.conversation_id, m.parent_id, '', 0
         FROM corrections c JOIN messages m ON m.id = c.reply_id
-        WHERE c.replaced_at IS NULL AND m.conversation_id {is_kept}"""
+        WHERE c.replaced_at IS NULL AND m.conversation_id {kept}"""
     )
     # The answers each of them is about.
     db.execute(
@@ -353,10 +391,6 @@ def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
             PRIMARY KEY (source_kind, source_id)
         ) STRICT"""
     )
-
-
-def _has(db: sqlite_utils.Database, table: str, column: str) -> bool:
-    return column in db.table(table).columns_dict
 
 
 class FeedbackDatabase:

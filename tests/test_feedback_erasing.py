@@ -8,7 +8,17 @@ from nightschool.browsing import FeedbackFilter, FeedbackKind
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
 from nightschool.ids import utc_now
-from nightschool.records import DuelOutcome, Message, Preference, ReplyStatus, ThumbValue, VerdictKind, Version
+from nightschool.records import (
+    DuelOutcome,
+    Message,
+    Preference,
+    ReplyStatus,
+    RoundOutcome,
+    Style,
+    ThumbValue,
+    VerdictKind,
+    Version,
+)
 from nightschool.registry import VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from tests.judged import Judged, judge_everything
@@ -120,6 +130,90 @@ def test_full_text_search_forgets_too(store: FeedbackStore, database: FeedbackDa
     for table in ("messages", "conversations"):
         with database.write() as db:  # raises where an index says something else than its table
             db.execute(f"INSERT INTO {table}_fts ({table}_fts, rank) VALUES ('integrity-check', 1)")
+
+
+def live(store: FeedbackStore, database: FeedbackDatabase, person: str, mark: str) -> None:
+    """A person leaves their words, and rows of every kind, wherever a page lets them."""
+    style = Style(f"{mark} system prompt", 0.5, 20)
+    for deleted in (False, True):
+        conversation = store.start_conversation(person, f"{mark} title", style)
+        talk = Talk(store, conversation, store.add_message(conversation, None, Message("user", f"{mark} question")))
+        reply, other = talk.answer(f"{mark} answer"), talk.answer(f"{mark} another answer")
+        store.rename(conversation, person, f"{mark} new title")
+        for value, reason in ((ThumbValue.UP, "helpful"), (ThumbValue.DOWN, "wrong"), (None, "")):
+            store.set_thumb(reply, person, value, reasons=[reason] if reason else [], comment=f"{mark} {value}")
+        store.set_thumb(other, person, ThumbValue.UP, comment=f"{mark} comment")
+        for text in ("first", "second"):
+            store.correct(reply, person, f"{mark} {text} correction", [1])
+        store.withdraw_correction(reply, person)
+        store.correct(other, person, f"{mark} correction", [1])
+        store.rank(person, [reply, other], [1, 2])
+        duels = [store.start_duel(conversation, talk.question, person, reply, other)]
+        store.decide_duel(duels[-1], person, DuelOutcome.LEFT)
+        duels.append(store.start_duel(conversation, talk.question, person, reply, other))
+        store.decline_duel(duels[-1], person)
+        store.start_duel(conversation, talk.question, person, reply, other)
+        store.keep_sides({conversation: "train"})
+        store.set_deleted(conversation, person, deleted)
+    for end in ("ranked", "taken back", "skipped", "open"):
+        begin_round(store, person, end, mark)
+    store.set_consent(person, False)
+
+
+def begin_round(store: FeedbackStore, person: str, end: str, mark: str = "") -> str:
+    """A round of the Rank page that came to this end; its conversation."""
+    round_id, conversation, question = store.start_round(person, "en-story-001", "en", f"{mark} prompt")
+    talk = Talk(store, conversation, question)
+    replies = [talk.answer(f"{mark} reply {number}", show=False) for number in range(3)]
+    store.seat_replies(round_id, replies)
+    if end in {"ranked", "taken back"}:
+        store.rank_round(round_id, person, replies, [1, 2, 3])
+    if end == "skipped":
+        store.close_round(round_id, person, RoundOutcome.SKIPPED)
+    if end == "taken back":
+        store.reopen_last_round(person, "en")
+    return conversation
+
+
+def test_no_row_of_any_table_holds_a_word_or_the_id_of_who_deleted_everything(
+    store: FeedbackStore, database: FeedbackDatabase
+) -> None:
+    mine, theirs = "7d0c5b7e-of-mine", "7d0c5b7e-of-theirs"
+    live(store, database, mine, CANARY)
+    live(store, database, theirs, "quiet")
+    tables = [row["name"] for row in rows(database, "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
+
+    def holding(word: str) -> set[str]:
+        return {table for table in tables if word in str(rows(database, f"SELECT * FROM [{table}]"))}
+
+    # A table that comes later is to be filled above, or named here: nothing of a person is in it.
+    empty = {table for table in tables if not rows(database, f"SELECT * FROM [{table}]")}
+    assert empty == {
+        "nights", "night_stages", "night_log", "night_metrics", "promotions", "receipts", "ended_sessions",
+        "erased_sources",
+    }  # fmt: skip
+    assert holding(mine)
+    assert holding(CANARY)
+    store.erase_person(mine)
+    assert holding(CANARY) == holding(mine) == set()
+    assert bytes_with(database.path, CANARY) == bytes_with(database.path, mine) == []
+    # The test would see them: somebody else's are all there.
+    of_them = {"people", "conversations", "thumbs", "duels", "rankings", "corrections", "ranking_rounds"}
+    assert of_them <= holding(theirs)
+    assert {"messages", "thumbs", "corrections", "conversations"} <= holding("quiet")
+    assert {table for table in tables if not rows(database, f"SELECT * FROM [{table}]")} == empty - {"erased_sources"}
+
+
+def test_a_ranking_of_the_rank_page_goes_with_its_round_and_never_shows_up_in_the_chat(
+    store: FeedbackStore, database: FeedbackDatabase
+) -> None:
+    begin_round(store, ANN, "ranked")
+    [item] = store.feedback(MINE)
+    assert store.conversations(ANN) == []
+    store.erase_feedback(item.kind, item.id, ANN)
+    assert store.feedback(MINE) == store.conversations(ANN) == []
+    for table in ("ranking_rounds", "seated_replies", "rankings", "conversations", "messages"):
+        assert rows(database, f"SELECT * FROM {table}") == []
 
 
 def test_rows_of_tables_that_came_later_are_deleted_by_their_foreign_keys(

@@ -31,8 +31,8 @@ watch('value', () => {
 """
 """What was said goes by itself, or when it is clicked."""
 SHOW_IT = "() => document.getElementById('erase-sure')?.scrollIntoView({ block: 'nearest' })"
-FORGET = "() => { sessionStorage.removeItem('nightschool-conversation'); }"
-"""The open conversation is gone with the others."""
+FORGET = "() => { for (const kept of ['conversation', 'unsent']) sessionStorage.removeItem(`nightschool-${kept}`); }"
+"""The open conversation is gone with the others, and so is what was being written in it."""
 
 
 class FeedbackPage:

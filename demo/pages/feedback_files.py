@@ -64,8 +64,10 @@ class _Files:
     async def take(self, request: Request) -> Response:
         """Import the body; says how much was new, or what is wrong with it."""
         visitor = self._visitor(request)
-        if visitor is None or "origin" not in request.headers:
+        if visitor is None:
             return self._unknown()
+        if "origin" not in request.headers:  # a foreign one was refused by the gate; a browser always names it here
+            return self._sentence(self._words("common.not_your_page"), 400)
         name = request.query_params.get("name", "")[:LONGEST_NAME] or THE_LIST
         try:
             content = await _body(request)
