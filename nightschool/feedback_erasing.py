@@ -79,9 +79,10 @@ def _erase(db: sqlite_utils.Database, first: Marked) -> Erasure:
     db.execute("PRAGMA defer_foreign_keys = ON")  # until the commit: rows refer to each other in circles
     marked = _with_all_that_refers_to_it(db, first)
     versions = _note_sources(db, marked)
+    indexes = db.table_names(fts5=True)
     for table, numbers in marked.items():
         db.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT value FROM json_each(?))", [json.dumps([*numbers])])
-        if index := db.table(table).detect_fts():
+        if (index := f"{table}_fts") in indexes:
             db.execute(f"INSERT INTO [{index}]([{index}]) VALUES ('optimize')")
     return Erasure({table: len(numbers) for table, numbers in marked.items()}, versions)
 

@@ -6,7 +6,7 @@ import pytest
 
 from demo.catalogue import LANGUAGES, Words, catalogue
 from demo.pages import feedback_view
-from demo.pages.feedback_wanted import wanted_of_text
+from demo.pages.feedback_wanted import wanted_of
 from nightschool.browsing import FeedbackCounts, FeedbackFilter, FeedbackKind
 from nightschool.errors import BadInput
 
@@ -87,22 +87,22 @@ def test_what_a_browser_wants_is_read_and_told_back() -> None:
         '{"scope": "all", "kind": "duel", "version": "v1", "person": "bob", "since": "2026-03-01T00:00:00+08:00", '
         '"until": "", "search": " words ", "minutes": 480}'
     )
-    wanted = wanted_of_text(text)
+    wanted = wanted_of(text)
     assert wanted.filter == FeedbackFilter(
         "bob", FeedbackKind.DUEL, "v1", "2026-02-28T16:00:00.000000+00:00", "", "words"
     )
     assert (wanted.scope, wanted.minutes, wanted.is_filtered) == ("all", 480, True)
     import json
 
-    assert wanted_of_text(json.dumps(wanted.told())) == wanted
-    assert wanted_of_text("{}").filter == FeedbackFilter()
-    assert not wanted_of_text("{}").is_filtered
+    assert wanted_of(json.dumps(wanted.told())) == wanted
+    assert wanted_of("{}").filter == FeedbackFilter()
+    assert not wanted_of("{}").is_filtered
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "",
+        "no JSON",
         "[1]",
         "3",
         '{"kind": "tea"}',
@@ -119,4 +119,4 @@ def test_what_a_browser_wants_is_read_and_told_back() -> None:
 )
 def test_a_wish_that_no_page_of_ours_has_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
-        wanted_of_text(text)
+        wanted_of(text)

@@ -15,14 +15,14 @@ from demo.catalogue import LANGUAGES, Language, Words
 from demo.feedback_room import LARGEST_IMPORT, FeedbackRoom, Visitor
 from demo.identity import Visitors
 from demo.pages.common import is_owner, sentence_of
-from demo.pages.feedback_wanted import wanted_of_text
+from demo.pages.feedback_wanted import wanted_of
 from nightschool.errors import BadInput, NightSchoolError
 from nightschool.examples import TrainerFormat
 from nightschool.trainer_files import ENDINGS
 
 PATH = "/feedback/file"
 THE_LIST = "list"
-TYPES = {".jsonl": "application/jsonl; charset=utf-8", ".parquet": "application/vnd.apache.parquet"}
+TYPES = {".jsonl": "application/jsonl", ".parquet": "application/vnd.apache.parquet"}
 LONGEST_NAME = 100
 
 
@@ -57,14 +57,17 @@ class _Files:
         except NightSchoolError as error:
             return self._told(error)
         name = f"nightschool-{shape}{ending}"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        saved_as = "; ".join(["attachment", f'filename="{name}"'])
+        headers = {"Content-Disposition": saved_as, "Cache-Control": "no-store"}
         return Response(content, media_type=TYPES[ending], headers=headers)
 
     async def take(self, request: Request) -> Response:
         """Import the body; says how much was new, or what is wrong with it."""
         visitor = self._visitor(request)
-        if visitor is None or "origin" not in request.headers:
+        if visitor is None:
             return self._unknown()
+        if "origin" not in request.headers:  # a foreign one was refused by the gate; a browser always names it here
+            return self._sentence(self._words("common.not_your_page"), 400)
         name = request.query_params.get("name", "")[:LONGEST_NAME] or THE_LIST
         try:
             content = await _body(request)
@@ -74,7 +77,7 @@ class _Files:
         return JSONResponse({"added": found.added, "known": found.known})
 
     def _content(self, visitor: Visitor, shape: str, ending: str, wanted: str) -> bytes:
-        looked_at = wanted_of_text(wanted)
+        looked_at = wanted_of(wanted)
         if shape == THE_LIST:
             if ending != ENDINGS[0]:
                 raise BadInput(f"There is no export of the kind {shape}{ending}; choose one that the page offers.")

@@ -11,7 +11,6 @@ from nightschool.errors import BadInput
 
 LONGEST_SEARCH = 200
 A_DAY = 24 * 60
-UNREADABLE = "These conditions cannot be read; reload the page and set them again."
 
 
 @dataclass(frozen=True)
@@ -40,18 +39,10 @@ class Wanted:
         }
 
 
-def wanted_of_text(text: str) -> Wanted:
-    """What JSON says is wanted. Raises `BadInput`."""
-    try:
-        return wanted_of(json.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise BadInput(UNREADABLE) from error
-
-
 def wanted_of(said: Any) -> Wanted:
-    """Raises `BadInput` for what no page of ours says."""
+    """What a browser says, as a value or as JSON. Raises `BadInput` for what no page of ours says."""
     try:
-        said = said or {}
+        said = (json.loads(said) if isinstance(said, str) else said) or {}
         minutes = said.get("minutes", 0)
         if not isinstance(minutes, int) or abs(minutes) > A_DAY:
             raise ValueError("no clock is so far from UTC")
@@ -63,8 +54,8 @@ def wanted_of(said: Any) -> Wanted:
         search = texts["search"].strip()[:LONGEST_SEARCH]
         search.encode()  # half a character is nothing to search for
         scope = Scope(said.get("scope") or Scope.MINE)
-    except (ValueError, AttributeError, OverflowError) as error:
-        raise BadInput(UNREADABLE) from error
+    except (ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadInput("These conditions cannot be read; reload the page and set them again.") from error
     found = FeedbackFilter(texts["person"] or None, kind, texts["version"] or None, since, until, search)
     return Wanted(scope, found, minutes)
 
