@@ -114,6 +114,7 @@ def night_environment(settings: Settings) -> dict[str, str]:
         # The night trains the distribution that is served.
         "NIGHTSCHOOL_TEMPERATURE": str(settings.temperature),
         "NIGHTSCHOOL_MAX_NEW_TOKENS": str(settings.max_new_tokens),
+        "NIGHTSCHOOL_PROMOTION": settings.promotion,
     }
 
 

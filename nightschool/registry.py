@@ -67,10 +67,10 @@ class VersionRegistry:
         return _version(row) if row else None
 
     def used_sources(self) -> set[tuple[str, str]]:
-        """(kind, id) of every judgement that a promoted version was made from."""
+        """(kind, id) of every judgement that a version was made from which was promoted, by a night or by hand."""
         rows = self._database.read().query(
             "SELECT DISTINCT source_kind, source_id FROM receipts JOIN versions ON versions.id = receipts.version_id "
-            "WHERE versions.verdict = 'promoted'"
+            "WHERE versions.verdict = 'promoted' OR versions.id IN (SELECT version_id FROM promotions)"
         )
         return {(row["source_kind"], row["source_id"]) for row in rows}
 

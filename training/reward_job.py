@@ -18,10 +18,11 @@ from training.prompts import practice_prompts
 from training.receipts import PROMPT_TOKENS, REPLY_TOKENS
 from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import fit_reward, refuse_other_models
-from training.reward_metrics import gate
+from training.reward_metrics import THE_EXAMINER, gate
 from training.reward_model import save_head
 from training.reward_start import reward_split
 from training.rollout import Drawing, draw
+from training.said import in_english
 from training.split import Side
 from training.trunk import TOP_LAYERS, SplitModel
 from training.word_overlap import overlap_agreement
@@ -78,11 +79,11 @@ def fit_from_feedback(
             judgements.on(Side.VALIDATION, Side.EXAM),
             lambda answer: base.tokenizer.decode(answer.token_ids, skip_special_tokens=True),
         ),
-        "fault": gate(fitted.metrics),
+        "fault": in_english(gate(fitted.metrics)),
         "examiner_pairs_checked": fitted.examiner_metrics.pairs,
         "examiner_accuracy": fitted.examiner_metrics.accuracy,
         "examiner_log_loss": fitted.examiner_metrics.log_loss,
-        "examiner_fault": gate(fitted.examiner_metrics, "the examiner"),
+        "examiner_fault": in_english(gate(fitted.examiner_metrics, THE_EXAMINER)),
     }
     with whole_folder(folder) as temporary:
         save_reward_model(fitted.model, temporary)
