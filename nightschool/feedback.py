@@ -15,7 +15,7 @@ from typing import Any
 from nightschool import feedback_judging
 from nightschool.errors import BadInput
 from nightschool.feedback_import import add_preferences
-from nightschool.feedback_reading import read_snapshot
+from nightschool.feedback_reading import duels_with, read_snapshot
 from nightschool.feedback_rows import (
     SELECT_REPLIES,
     duel_of,
@@ -326,6 +326,10 @@ class FeedbackStore:
                        SET side = excluded.side, decided_at = excluded.decided_at WHERE side <> excluded.side""",
                     [conversation_id, side, utc_now()],
                 )
+
+    def duels_with(self, version: str) -> dict[str, int]:
+        """How many decided duels a version had with each other one."""
+        return duels_with(self._database.read(), version)
 
     def snapshot(self) -> FeedbackSnapshot:
         """What consenting people had judged at one moment; votes that come later wait for the next night."""

@@ -40,6 +40,18 @@ def read_snapshot(db: sqlite_utils.Database) -> FeedbackSnapshot:
     )
 
 
+def duels_with(db: sqlite_utils.Database, version: str) -> dict[str, int]:
+    """Decided duels of a version by opponent; those with itself are left out."""
+    rows = db.query(
+        """SELECT CASE l.version WHEN :version THEN r.version ELSE l.version END AS opponent, count(*) AS duels
+            FROM duels d JOIN replies l ON l.id = d.left_reply JOIN replies r ON r.id = d.right_reply
+            WHERE d.outcome IS NOT NULL AND l.version <> r.version AND :version IN (l.version, r.version)
+            GROUP BY opponent""",
+        {"version": version},
+    )
+    return {row["opponent"]: row["duels"] for row in rows}
+
+
 def _active(db: sqlite_utils.Database, table: str) -> list[Row]:
     """The rows of `thumbs` or `corrections` that are not replaced, with their reply's conversation and question."""
     return list(

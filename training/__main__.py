@@ -171,6 +171,19 @@ def versions(db: Db = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def leaderboard(db: Db = None, as_json: AsJson = False) -> None:
+    """Which version people prefer in duels: ratings with intervals, and ranks where the votes can tell."""
+    with told(), opened(load_settings(db=db)) as database:
+        from training import leaderboard as boards
+
+        registry = VersionRegistry(database)
+        champion = registry.champion().id
+        board = boards.leaderboard(registry.list(), FeedbackStore(database).snapshot().duels)
+    found = boards.as_json(board, champion) if as_json else None
+    print("\n".join(boards.in_lines(board, champion)) if found is None else json.dumps(found, indent=2))
+
+
+@app.command()
 def promote(version: str, db: Db = None) -> None:
     """Let a version answer from the next reply on; `promote initial` goes back to the untouched model."""
     with told(), opened(load_settings(db=db)) as database:
