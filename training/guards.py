@@ -2,7 +2,7 @@
 
 A guard on a share forgives what sampling alone would do to two equal versions (one-sided 95 %); one on a mean over
 thousands of tokens forgives nothing. A figure that is not a number breaks its guard. Limits with their reasons:
-`docs/decisions/0006-what-an-exam-decides.md`.
+`docs/decisions/0011-what-an-exam-decides.md`.
 """
 
 import math
