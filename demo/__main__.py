@@ -22,6 +22,7 @@ from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import Visitors, load_secret
 from demo.nights import Nights
+from demo.probation_watch import ProbationWatch
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
 from nightschool.records import Sampling
@@ -88,7 +89,9 @@ def run(settings: Settings, listener: socket.socket) -> None:
             effort=settings.effort,
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
-        serve_app(app, settings.host, listener, words)
+        with closing(ProbationWatch(store, registry)) as watch:
+            watch.start()
+            serve_app(app, settings.host, listener, words)
 
 
 def open_engine(settings: Settings) -> "EmbeddedEngine":

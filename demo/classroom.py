@@ -229,7 +229,8 @@ class Classroom:
         """Two replies, a token of each in turn: one pace, so that speed does not tell which version writes."""
         champion = self.champion()
         met = self._store.duels_with(champion.id)
-        pair = pair_versions(self._registry.list(), champion, self._chance, met)
+        probation = self._registry.probation()
+        pair = pair_versions(self._registry.list(), champion, self._chance, met, probation)
         (left, left_warning), (right, right_warning) = self._servable(pair.left), self._servable(pair.right)
         pens = [self._pen(conversation_id, question_id, version, prompt_ids, show=False) for version in (left, right)]
         self._store.start_duel(conversation_id, question_id, person_id, *(pen.reply_id for pen in pens))

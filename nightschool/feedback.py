@@ -15,7 +15,7 @@ from typing import Any
 from nightschool import feedback_judging
 from nightschool.errors import BadInput
 from nightschool.feedback_import import add_preferences
-from nightschool.feedback_reading import duels_with, read_snapshot
+from nightschool.feedback_reading import duel_votes, duels_with, failures, read_snapshot, thumbs_down
 from nightschool.feedback_rows import (
     SELECT_REPLIES,
     duel_of,
@@ -26,6 +26,7 @@ from nightschool.feedback_rows import (
     turn_of,
 )
 from nightschool.ids import new_id, utc_now
+from nightschool.probation import Standing, Vote, standing
 from nightschool.records import (
     Conversation,
     Duel,
@@ -33,6 +34,7 @@ from nightschool.records import (
     FeedbackSnapshot,
     Message,
     Preference,
+    Probation,
     Reply,
     ReplyStatus,
     Sampling,
@@ -330,6 +332,15 @@ class FeedbackStore:
     def duels_with(self, version: str) -> dict[str, int]:
         """How many decided duels a version had with each other one."""
         return duels_with(self._database.read(), version)
+
+    def said_of(self, probation: Probation) -> Standing:
+        """What people said of a version on probation since it began."""
+        version, rival, since = probation.version_id, probation.rival_id, probation.started_at
+        with self._database.snapshot() as db:
+            votes = [Vote(person, moment[:10], won) for person, moment, won in duel_votes(db, version, rival, since)]
+            own = thumbs_down(db, version, after=since)
+            before = thumbs_down(db, rival, until=since)[::-1]
+            return standing(votes, (own, before), failures(db, version, since))
 
     def snapshot(self) -> FeedbackSnapshot:
         """What consenting people had judged at one moment; votes that come later wait for the next night."""

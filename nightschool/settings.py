@@ -47,8 +47,9 @@ class Settings(BaseSettings):
     With 4, brevity was learned fastest per minute, of 4, 8, 12 and all 30 (docs/log.md)."""
     effort: str = "normal"
     """How long a night started from the School page takes: quick, normal or thorough."""
-    promotion: Literal["exam", "manual"] = "exam"
-    """What lets a better version answer: `exam` (the exam's verdict), or `manual` (the owner, by promoting it)."""
+    promotion: Literal["exam", "probation", "manual"] = "exam"
+    """What lets a better version answer: `exam` (the exam's verdict; duels may still take it back), `probation` (people
+    must prefer it in duels first), or `manual` (the owner, by promoting it)."""
 
     @classmethod
     def settings_customise_sources(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.pairing import pair_versions
-from nightschool.records import INITIAL, VerdictKind, Version
+from nightschool.records import INITIAL, Probation, VerdictKind, Version
 
 VERDICTS = st.sampled_from([VerdictKind.PROMOTED, VerdictKind.HELD, VerdictKind.REJECTED, None])
 
@@ -95,3 +95,20 @@ def test_of_the_earlier_versions_the_one_the_champion_has_met_least_comes_up_mos
     # About 1,200 draws at .8: standard deviation 14, so 5 of them is 70.
     assert abs(earlier.count("v2") - 0.8 * len(earlier)) < 70
     assert set(earlier) == {INITIAL, "v1", "v2"}
+
+
+def test_while_a_version_is_on_probation_most_duels_are_between_it_and_its_rival() -> None:
+    chance = random.Random(5)
+    versions = [BASE, version("v1"), version("v2", VerdictKind.PROBATION), version("v3", VerdictKind.HELD)]
+    for probation, champion, other in (
+        (Probation("v2", "v1", "2026-01-01"), versions[1], "v2"),  # it waits for people
+        (Probation("v2", "v1", "2026-01-01"), versions[2], "v1"),  # it answers already and may be rolled back
+        (Probation("v2", "v1", "2026-01-01"), versions[0], "v3"),  # neither is the champion: the newest, as always
+    ):
+        met = []
+        for _ in range(1000):
+            pair = pair_versions(versions, champion, chance, {}, probation)
+            met.append(pair.left.id if pair.right is champion else pair.right.id)
+        # 1,000 draws at .7: standard deviation 14.5, so 5 of them is 73.
+        assert abs(met.count(other) - 700) < 73
+        assert len(set(met)) == 3

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nightschool.records import VerdictKind
+from nightschool.said import Said
 from tests.exams import GOOD, STEADY, simulated_exam
 from tests.training_fixtures import random_answers
 from training.exam import ExamResult
@@ -14,7 +15,6 @@ from training.guards import guards_of
 from training.judgements import PairJudgement, Preferred
 from training.reward_fit import HeldOut
 from training.reward_metrics import THE_EXAMINER, gate, measure
-from training.said import Said
 from training.split import Side
 from training.verdict import Decision, decide
 
@@ -44,6 +44,10 @@ def test_where_people_promote_a_better_candidate_waits_for_them() -> None:
     assert decision.verdict is VerdictKind.HELD
     assert "by hand" in decision.reason.en
     assert "人工" in decision.reason.zh
+    watched = decide(GOOD, None, practice=False, promotion="probation")
+    assert watched.verdict is VerdictKind.PROBATION
+    assert "confirm it in duels" in watched.reason.en
+    assert "对决中确认" in watched.reason.zh
     worse = replace(GOOD, kl=20.0)
     assert decide(worse, None, practice=False, promotion="manual").verdict is VerdictKind.REJECTED
 

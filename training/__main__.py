@@ -12,6 +12,7 @@ import typer
 
 from nightschool.errors import NightAlreadyRunning
 from nightschool.feedback import FeedbackStore
+from nightschool.probation import PROMOTE_AT, ROLL_BACK_AT
 from nightschool.records import Night, NightState
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
@@ -130,6 +131,7 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
             "judgements": len(judgements.sources()),
             "new_judgements": shortage.new,
             "missing_judgements": shortage.missing,
+            "probation": _probation(registry, FeedbackStore(database)),
             "last_night": None
             if last is None
             else {
@@ -149,6 +151,12 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
         return
     print(f"Champion: {found['champion']}. Judgements: {found['judgements']} ({found['new_judgements']} new).")
     print(shortage.sentence())
+    if (watched := found["probation"]) is not None:
+        print(
+            f"On probation since {watched['started_at'][:16]}: {watched['version']} beside {watched['rival']}, "
+            f"{watched['wins']} : {watched['losses']} votes; evidence for it {watched['for_it']:.1f} of "
+            f"{PROMOTE_AT:.0f}, against it {watched['against_it']:.1f} of {ROLL_BACK_AT:.0f}."
+        )
     if last is not None:
         at = f", {last.stages[-1].name} {last.stages[-1].detail}".rstrip() if _is_at_work(last) else ""
         words = f"Last night ({last.effort}, {last.started_at}): {last.state}{at}. {last.verdict or ''} {last.reason}"
@@ -222,6 +230,15 @@ def import_(file: Path, db: Db = None, model: Model = None) -> None:
             added = FeedbackStore(database).import_preferences(IMPORTER, preferences)
     known = len(preferences) - added
     print(f"{added} preferences imported into {settings.db}" + (f", {known} were there already." if known else "."))
+
+
+def _probation(registry: VersionRegistry, store: FeedbackStore) -> dict[str, Any] | None:
+    """The version that people watch, and what they said of it so far."""
+    open_one = registry.probation()
+    if open_one is None:
+        return None
+    named = {"version": open_one.version_id, "rival": open_one.rival_id, "started_at": open_one.started_at}
+    return named | asdict(store.said_of(open_one))
 
 
 def _is_at_work(night: Night) -> bool:

@@ -8,8 +8,8 @@ thousands of tokens forgives nothing. A figure that is not a number breaks its g
 import math
 from dataclasses import dataclass
 
+from nightschool.said import Said
 from training.exam import ExamResult
-from training.said import Said
 
 KL_LIMIT = 12.0
 """Twice the training target, in nats per reply."""

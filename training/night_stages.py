@@ -14,6 +14,7 @@ from nightschool.ids import utc_now
 from nightschool.model import BaseModel, load_base
 from nightschool.records import INITIAL, NightState, VerdictKind, Version
 from nightschool.registry import NightBook, VersionRegistry
+from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from nightschool.version_folder import POLICY, load_policy, trained_layers
@@ -45,7 +46,6 @@ from training.reward_model import RewardModel
 from training.reward_start import reward_split
 from training.rollout import SCORE_LIMIT, Drawing, Rollout, draw
 from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
-from training.said import Said
 from training.split import Side
 from training.trunk import SplitModel
 from training.version_report import told_twice
@@ -337,6 +337,12 @@ class Stages:
             rollouts,
             self.work.folder,
         )
-        self.registry.add(version, receipts, promote_because=reason.en if verdict is VerdictKind.PROMOTED else None)
+        promoted = verdict is VerdictKind.PROMOTED
+        self.registry.add(
+            version,
+            receipts,
+            promote_because=reason.en if promoted else None,
+            rival=self.champion_before if promoted or verdict is VerdictKind.PROBATION else None,
+        )
         self.log.say(f"Version {version.id} is saved.")
         return version

@@ -14,6 +14,7 @@ from typing import Any
 from nightschool.errors import BadInput, NightSchoolError
 from nightschool.records import Night, NightState, VerdictKind
 from nightschool.registry import NightBook, VersionRegistry
+from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from training.candidate import told_when_unwritable
@@ -27,7 +28,6 @@ from training.night_work import NightWork, sweep
 from training.prompts import components_of, exam_prompts, practice_prompts
 from training.reward_metrics import THE_EXAMINER, gate
 from training.rollout import Drawing
-from training.said import Said
 from training.shortage import shortage_of
 from training.verdict import decide
 from training.version_report import reason_of, report_of, told_twice

@@ -11,6 +11,7 @@ from nightschool.errors import BadInput
 from nightschool.files import whole_folder, write_json
 from nightschool.model import load_base
 from nightschool.records import Message
+from nightschool.said import in_english
 from nightschool.settings import Settings
 from training.effort import Effort
 from training.judgements import Answer, Judgements
@@ -22,7 +23,6 @@ from training.reward_metrics import THE_EXAMINER, gate
 from training.reward_model import save_head
 from training.reward_start import reward_split
 from training.rollout import Drawing, draw
-from training.said import in_english
 from training.split import Side
 from training.trunk import TOP_LAYERS, SplitModel
 from training.word_overlap import overlap_agreement

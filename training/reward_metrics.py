@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from statistics import NormalDist, fmean
 from typing import Any
 
+from nightschool.said import Said
 from training.calibration import best_temperature, brier, calibration_error, rank_correlation
 from training.judgements import Judgement, PairJudgement, Preferred, ThumbJudgement, facts_of_ranking
 from training.reward_fit import HeldOut, mean_log_loss
-from training.said import Said
 
 GATE_ACCURACY = 0.57
 GATE_CONFIDENCE = 0.8

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 
 from nightschool.registry import VersionRegistry
+from nightschool.said import Said
 from training.judgements import Judgements
-from training.said import Said
 from training.split import TRAIN_SHARE, Side
 
 LEAST_TRAINING = 40

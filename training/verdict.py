@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nightschool.records import VerdictKind
+from nightschool.said import Said, listed
 from training.exam import ExamResult
 from training.guards import Guard, guards_of
-from training.said import Said, listed
 
 LEAST_WIN_RATE = 0.53
 LEAST_PROMPTS = 128
@@ -19,7 +19,7 @@ LEAST_PROMPTS = 128
 SIGN_LEVEL = 0.05
 STAYS = Said("The champion stays.", "继续由现任版本回答。")
 
-Promotion = Literal["exam", "manual"]
+Promotion = Literal["exam", "probation", "manual"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,13 @@ def decide(exam: ExamResult, examiner_fault: Said | None, *, practice: bool, pro
     """Guards first (a broken candidate is rejected whatever it won), then whether it is shown to be better."""
     guards = tuple(guards_of(exam))
     verdict, reason = _decide([guard.complaint for guard in guards if not guard.holds], exam, examiner_fault, practice)
-    if verdict is VerdictKind.PROMOTED and promotion == "manual":
+    if verdict is VerdictKind.PROMOTED and promotion == "probation":
+        confirm = Said(
+            "People must confirm it in duels. The champion stays until then.",
+            "须由大家在对决中确认；在此之前继续由现任版本回答。",
+        )
+        verdict, reason = VerdictKind.PROBATION, reason + confirm
+    elif verdict is VerdictKind.PROMOTED and promotion == "manual":
         by_hand = Said(
             "Promotion is by hand: it waits for `python -m training promote`. The champion stays.",
             "上线须由人工决定：请用 `python -m training promote` 上线。继续由现任版本回答。",

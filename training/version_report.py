@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nightschool.errors import DamagedVersion
-from training.said import Said
+from nightschool.said import Said
 
 
 def report_of(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from nightschool.records import Night, NightState, Stage, VerdictKind
 
 VERDICTS = {
     VerdictKind.PROMOTED: "Promoted: a new version answers",
+    VerdictKind.PROBATION: "On probation: people's duels decide",
     VerdictKind.HELD: "Held: the version that answers stays",
     VerdictKind.REJECTED: "Rejected: the version that answers stays",
     VerdictKind.SKIPPED: "Skipped: nothing was trained",
