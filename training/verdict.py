@@ -73,11 +73,7 @@ def _decide(
     if is_worse(exam):
         return VerdictKind.REJECTED, Said(f"It is worse: {wins.en}.", f"新版本更差：{wins.zh}。") + STAYS
     if not is_better(exam):
-        reason = Said(
-            f"It is not shown to be better: {wins.en}, and more than half is needed.",
-            f"未能证明新版本更好：{wins.zh}，而胜率须过半。",
-        )
-        return VerdictKind.HELD, reason + _doubtful(exam) + STAYS
+        return VerdictKind.HELD, _not_better(exam, wins) + STAYS
     return VerdictKind.PROMOTED, Said(f"It is better: {wins.en}.", f"新版本更好：{wins.zh}。")
 
 
@@ -101,17 +97,21 @@ def _wins(exam: ExamResult) -> Said:
     )
 
 
-def _doubtful(exam: ExamResult) -> Said:
-    """Which of the other two tests speaks against a win rate that would do by itself."""
-    if exam.win_rate_low <= 0.5 or exam.win_rate < LEAST_WIN_RATE:
-        return Said("", "")
-    if exam.sign_p > SIGN_LEVEL:
+def _not_better(exam: ExamResult, wins: Said) -> Said:
+    """Which of the three tests does not let it pass."""
+    if not (exam.win_rate_low > 0.5 and exam.win_rate >= LEAST_WIN_RATE):
         return Said(
+            f"It is not shown to be better: {wins.en}, and more than half is needed.",
+            f"未能证明新版本更好：{wins.zh}，而胜率须过半。",
+        )
+    shown = Said(f"It is not shown to be better: {wins.en}.", f"未能证明新版本更好：{wins.zh}。")
+    if not exam.sign_p <= SIGN_LEVEL:
+        return shown + Said(
             f"Counted by groups of questions it wins {exam.sign_wins} and loses {exam.sign_losses}, which chance "
             "explains.",
             f"按题组计算，它赢 {exam.sign_wins} 组、输 {exam.sign_losses} 组，可能只是偶然。",
         )
-    return Said(
+    return shown + Said(
         f"What it loses weighs as much as what it wins: the examiner's score changes by {exam.gain:+.2f} (at least "
         f"{exam.gain_low:+.2f}).",
         f"输掉的题与赢得的题分量相当：考官评分变化 {exam.gain:+.2f}（下限 {exam.gain_low:+.2f}）。",
