@@ -27,6 +27,7 @@ from demo.explanations import Explanations
 from demo.feedback_room import FeedbackRoom
 from demo.identity import SESSION_SECONDS, Visitors, load_secret
 from demo.nights import Nights
+from demo.probation_watch import ProbationWatch
 from demo.rank_room import RankRoom
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
@@ -166,7 +167,8 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
             host_names=[settings.host, socket.gethostname(), *settings.host_names],
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
-        with closing(rank_room):
+        with closing(rank_room), closing(ProbationWatch(store, registry)) as watch:
+            watch.start()
             serve_app(app, settings.host, listener, words, is_open=accounts is None)
 
 
@@ -193,6 +195,7 @@ def night_environment(settings: Settings) -> dict[str, str]:
         # The night trains the distribution that is served.
         "NIGHTSCHOOL_TEMPERATURE": str(settings.temperature),
         "NIGHTSCHOOL_MAX_NEW_TOKENS": str(settings.max_new_tokens),
+        "NIGHTSCHOOL_PROMOTION": settings.promotion,
     }
 
 

@@ -389,7 +389,10 @@ class Classroom:
 
     def _both(self, task: _Task, fallback_leaf: str) -> Drafts:
         """Two replies, a token of each in turn: one pace, so that speed does not tell which version writes."""
-        pair = pair_versions(self._registry.list(), self.champion(), self._chance)
+        champion = self.champion()
+        met = self._store.duels_with(champion.id)
+        probation = self._registry.probation()
+        pair = pair_versions(self._registry.list(), champion, self._chance, met, probation)
         (left, left_warning), (right, right_warning) = self._servable(pair.left), self._servable(pair.right)
         pens = [self._pen(task, version, show=False) for version in (left, right)]
         duel_id = self._store.start_duel(

@@ -1,18 +1,19 @@
 """Which versions meet in a duel or a ranking, and where each stands. Pure: the same generator gives the same choice.
 
 Most duels ask the question the next night needs answered (is the newest version better than the one that answers?);
-some go back to an earlier version, so that a slow decline over several nights would show. Before the first night the
-initial version meets itself: two samples of one version still teach which answer is liked.
+some go back to an earlier version, so that a slow decline over several nights would show. Of those the one that the
+champion has met least comes up most, so that no version loses its connection with the others on the leaderboard.
+Before the first night the initial version meets itself: two samples of one version still teach which answer is liked.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nightschool.records import INITIAL, VerdictKind, Version
+from nightschool.records import INITIAL, Probation, VerdictKind, Version
 
 NEWEST_SHARE = 0.7
-"""Share of duels against the newest other version; the rest go to earlier ones."""
+"""Share of duels against the newest other version, or the other side of a probation; the rest go to the others."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,19 @@ class Pair:
     right: Version
 
 
-def pair_versions(versions: Sequence[Version], champion: Version, chance: random.Random) -> Pair:
-    """Draw a duel from all registered `versions` (oldest first): the champion against another, sides by chance."""
-    sides = [champion, _opponent(versions, champion, chance)]
+def pair_versions(
+    versions: Sequence[Version],
+    champion: Version,
+    chance: random.Random,
+    met: Mapping[str, int],
+    probation: Probation | None = None,
+) -> Pair:
+    """Draw a duel from all registered `versions` (oldest first): the champion against another, sides by chance.
+
+    `met`: how many decided duels the champion had with each version; one that is not in it was never met. Of a
+    probation in which the champion takes part, the other side comes first in place of the newest version.
+    """
+    sides = [champion, _opponent(versions, champion, chance, met, probation)]
     chance.shuffle(sides)
     return Pair(*sides)
 
@@ -48,14 +59,23 @@ def versions_to_rank(
     return seats
 
 
-def _opponent(versions: Sequence[Version], champion: Version, chance: random.Random) -> Version:
+def _opponent(
+    versions: Sequence[Version],
+    champion: Version,
+    chance: random.Random,
+    met: Mapping[str, int],
+    probation: Probation | None,
+) -> Version:
     others = [version for version in versions if version.id != champion.id and may_be_served(version)]
     if not others:
         return champion
-    newest, earlier = others[-1], others[:-1]
+    watched = {probation.version_id, probation.rival_id} - {champion.id} if probation else set()
+    first = next((version for version in others if len(watched) == 1 and version.id in watched), others[-1])
+    earlier = [version for version in others if version.id != first.id]
     if not earlier or chance.random() < NEWEST_SHARE:
-        return newest
-    return chance.choice(earlier)
+        return first
+    [opponent] = chance.choices(earlier, [1 / (1 + met.get(version.id, 0)) for version in earlier])
+    return opponent
 
 
 def may_be_served(version: Version) -> bool:

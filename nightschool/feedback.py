@@ -27,7 +27,7 @@ from nightschool.errors import BadInput, StoreError
 from nightschool.examples import Example, TrainerFormat
 from nightschool.feedback_export import read_examples
 from nightschool.feedback_import import add_opinions, add_preferences
-from nightschool.feedback_reading import read_snapshot
+from nightschool.feedback_reading import duel_votes, duels_with, failures, read_snapshot, thumbs_down
 from nightschool.feedback_rows import (
     SELECT_REPLIES,
     conversation_of,
@@ -40,6 +40,7 @@ from nightschool.feedback_rows import (
 )
 from nightschool.feedback_tally import read_tally
 from nightschool.ids import new_id, utc_now
+from nightschool.probation import Standing, Vote, standing
 from nightschool.records import (
     OWNERS_STYLE,
     Conversation,
@@ -50,6 +51,7 @@ from nightschool.records import (
     Message,
     Opinion,
     Preference,
+    Probation,
     RankingRound,
     Reply,
     ReplyStatus,
@@ -491,6 +493,19 @@ class FeedbackStore:
                        SET side = excluded.side, decided_at = excluded.decided_at WHERE side <> excluded.side""",
                     [side, utc_now(), conversation_id],
                 )
+
+    def duels_with(self, version: str) -> dict[str, int]:
+        """How many decided duels a version had with each other one."""
+        return duels_with(self._database.read(), version)
+
+    def said_of(self, probation: Probation) -> Standing:
+        """What people said of a version on probation since it began."""
+        version, rival, since = probation.version_id, probation.rival_id, probation.started_at
+        with self._database.snapshot() as db:
+            votes = [Vote(person, moment[:10], won) for person, moment, won in duel_votes(db, version, rival, since)]
+            own = thumbs_down(db, version, after=since)
+            before = thumbs_down(db, rival, until=since)[::-1]
+            return standing(votes, (own, before), failures(db, version, since))
 
     def snapshot(self) -> FeedbackSnapshot:
         """What consenting people had judged at one moment; votes that come later wait for the next night."""

@@ -56,6 +56,7 @@ class RoundOutcome(StrEnum):
 
 class VerdictKind(StrEnum):
     PROMOTED = "promoted"
+    PROBATION = "probation"  # the exam says that it is better, and people must confirm it
     HELD = "held"  # no guard failed, but the exam does not show that it is better
     REJECTED = "rejected"  # a guard failed: it is worse or broken
     SKIPPED = "skipped"  # nothing was trained
@@ -275,6 +276,19 @@ class Version:
     base_fingerprint: str | None
     manifest_sha256: str | None
     verdict: VerdictKind | None
+
+
+@dataclass(frozen=True)
+class Probation:
+    """A version that people watch beside another one: it may become the champion, or be rolled back."""
+
+    version_id: str
+    rival_id: str
+    started_at: str
+    ended_at: str | None = None
+    fate: str | None = None
+    reason: str = ""
+    reason_zh: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,12 @@ import sqlite_utils
 
 from nightschool.errors import UnknownVersion
 from nightschool.ids import new_id, utc_now
-from nightschool.records import Night, NightState, Stage, VerdictKind, Version
+from nightschool.records import Night, NightState, Probation, Stage, VerdictKind, Version
+from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
+
+BY_HAND = Said("Another version was chosen by hand.", "有人手动选择了版本。")
+NEWER = Said("A newer version took its place.", "已由更新的版本接替。")
 
 
 class VersionRegistry:
@@ -38,10 +42,18 @@ class VersionRegistry:
         """The number of the next version: 1 for the first one that a night makes."""
         return int(self._database.read().execute("SELECT count(*) FROM versions").fetchone()[0])
 
-    def add(self, version: Version, receipts: Iterable[tuple[str, str]], *, promote_because: str | None = None) -> None:
+    def add(
+        self,
+        version: Version,
+        receipts: Iterable[tuple[str, str]],
+        *,
+        promote_because: str | None = None,
+        rival: str | None = None,
+    ) -> None:
         """Register a version whose folder is complete on disk, with the (kind, id) of each judgement that made it.
 
-        With a reason it becomes the champion in the same transaction: no kill can leave one without the other.
+        With a reason it becomes the champion, with a rival it is on probation beside that one, in the same
+        transaction: no kill can leave one without the other.
         """
         with self._database.write() as db:
             db.table("versions").insert(
@@ -60,6 +72,10 @@ class VersionRegistry:
             )
             if promote_because is not None:
                 _promote(db, version.id, promote_because)
+            if rival is not None:
+                _end_probation(db, "ended", NEWER)
+                started = {"version_id": version.id, "rival_id": rival, "started_at": utc_now()}
+                db.table("probations").insert(started)
 
     def of_night(self, night_id: str) -> Version | None:
         """The version that a night made, if it came so far."""
@@ -67,10 +83,11 @@ class VersionRegistry:
         return _version(row) if row else None
 
     def used_sources(self) -> set[tuple[str, str]]:
-        """(kind, id) of every judgement that a promoted version was made from."""
+        """(kind, id) of every judgement behind a version that was promoted, by a night or by hand, or on probation."""
         rows = self._database.read().query(
             "SELECT DISTINCT source_kind, source_id FROM receipts JOIN versions ON versions.id = receipts.version_id "
-            "WHERE versions.verdict = 'promoted'"
+            "WHERE versions.verdict IN ('promoted', 'probation') "
+            "OR versions.id IN (SELECT version_id FROM promotions UNION SELECT version_id FROM probations)"
         )
         return {(row["source_kind"], row["source_id"]) for row in rows}
 
@@ -78,7 +95,40 @@ class VersionRegistry:
         """Move the champion pointer and record why, in one transaction. A reply in flight ends on its own version."""
         version = self.get(version_id)
         with self._database.write() as db:
+            _end_probation(db, "ended", BY_HAND)
             _promote(db, version.id, reason)
+
+    def probation(self) -> Probation | None:
+        """The version that people watch now, if there is one."""
+        row = next(self._database.read().query("SELECT * FROM probations WHERE ended_at IS NULL"), None)
+        return Probation(**row) if row else None
+
+    def probations(self) -> tuple[Probation, ...]:
+        """All of them, oldest first."""
+        rows = self._database.read().query("SELECT * FROM probations ORDER BY started_at")
+        return tuple(Probation(**row) for row in rows)
+
+    def confirm(self, probation: Probation, reason: Said) -> bool:
+        """People prefer it: it is the champion from now on. False, and nothing done, when the probation is over."""
+        with self._database.write() as db:
+            if not _still_open(db, probation):
+                return False
+            _end_probation(db, "promoted", reason)
+            db.table("versions").update(probation.version_id, {"verdict": VerdictKind.PROMOTED})
+            if _champion(db) == probation.rival_id:
+                _promote(db, probation.version_id, reason.en)
+        return True
+
+    def roll_back(self, probation: Probation, reason: Said) -> bool:
+        """People do not want it: its rival answers, and it is shown no more. False when the probation is over."""
+        with self._database.write() as db:
+            if not _still_open(db, probation):
+                return False
+            _end_probation(db, "rolled_back", reason)
+            db.table("versions").update(probation.version_id, {"verdict": VerdictKind.REJECTED})
+            if _champion(db) == probation.version_id:
+                _promote(db, probation.rival_id, reason.en)
+        return True
 
 
 class NightBook:
@@ -236,8 +286,31 @@ def _close_dead_nights(db: Any) -> None:
     db.execute("UPDATE night_stages SET state = 'interrupted' WHERE state = 'running'")
 
 
+def _still_open(db: sqlite_utils.Database, probation: Probation) -> bool:
+    row = db.execute(
+        "SELECT 1 FROM probations WHERE version_id = ? AND ended_at IS NULL", [probation.version_id]
+    ).fetchone()
+    return row is not None
+
+
+def _end_probation(db: sqlite_utils.Database, fate: str, reason: Said) -> None:
+    """Close the open probation, if there is one; a version that only waited is held from then on."""
+    db.execute(
+        "UPDATE versions SET verdict = 'held' WHERE verdict = 'probation' "
+        "AND id IN (SELECT version_id FROM probations WHERE ended_at IS NULL)"
+    )
+    db.execute(
+        "UPDATE probations SET ended_at = ?, fate = ?, reason = ?, reason_zh = ? WHERE ended_at IS NULL",
+        [utc_now(), fate, reason.en, reason.zh],
+    )
+
+
+def _champion(db: sqlite_utils.Database) -> str:
+    return str(db.execute("SELECT version_id FROM champion").fetchone()[0])
+
+
 def _promote(db: sqlite_utils.Database, version_id: str, reason: str) -> None:
-    previous = db.execute("SELECT version_id FROM champion").fetchone()[0]
+    previous = _champion(db)
     db.table("champion").update(1, {"version_id": version_id})
     db.table("promotions").insert(
         {

@@ -393,6 +393,23 @@ def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0011_probations")
+def _probations(db: sqlite_utils.Database) -> None:
+    # A version that people watch beside its rival; open while nobody knows how it ends.
+    db.execute(
+        """CREATE TABLE probations (
+            version_id TEXT PRIMARY KEY REFERENCES versions(id),
+            rival_id TEXT NOT NULL REFERENCES versions(id),
+            started_at TEXT NOT NULL,
+            ended_at TEXT,
+            fate TEXT CHECK (fate IN ('promoted', 'rolled_back', 'ended')),
+            reason TEXT NOT NULL DEFAULT '',
+            reason_zh TEXT NOT NULL DEFAULT ''
+        ) STRICT"""
+    )
+    db.execute("CREATE UNIQUE INDEX one_open_probation ON probations((1)) WHERE ended_at IS NULL")
+
+
 class FeedbackDatabase:
     """`feedback.db` opened by one process: `read()` for this thread's reader, `write()` for a write transaction.
 

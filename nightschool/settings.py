@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     thumb_reasons_down: tuple[str, ...] = ("wrong", "not_followed", "too_long", "too_short", "repeats", "unsafe")
     effort: str = "normal"
     """How long a night started from the School page takes: quick, normal or thorough."""
+    promotion: Literal["exam", "probation", "manual"] = "exam"
+    """What lets a better version answer: `exam` (the exam's verdict; duels may still take it back), `probation` (people
+    must prefer it in duels first), or `manual` (the owner, by promoting it)."""
 
     @classmethod
     def settings_customise_sources(

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.mutant import Mutant
+from tests.mutants_of_exam import EXAM_MUTANTS
 from tests.mutants_of_judgements import JUDGEMENTS_MUTANTS
 from tests.mutants_of_loop import LOOP_MUTANTS
 from tests.mutants_of_ppo import PPO_MUTANTS
 from tests.mutants_of_reward import REWARD_MUTANTS
 
-MUTANTS: tuple[Mutant, ...] = (*PPO_MUTANTS, *LOOP_MUTANTS, *REWARD_MUTANTS, *JUDGEMENTS_MUTANTS)
+MUTANTS: tuple[Mutant, ...] = (*PPO_MUTANTS, *LOOP_MUTANTS, *REWARD_MUTANTS, *JUDGEMENTS_MUTANTS, *EXAM_MUTANTS)
 TREE = Path(__file__).resolve().parent.parent
 SECONDS = 600
 

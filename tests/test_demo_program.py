@@ -108,6 +108,7 @@ def test_the_night_gets_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "NIGHTSCHOOL_CACHE": os.path.join(tmp_path, "cache"),
         "NIGHTSCHOOL_TEMPERATURE": "0.7",
         "NIGHTSCHOOL_MAX_NEW_TOKENS": "256",
+        "NIGHTSCHOOL_PROMOTION": "exam",
     }
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import torch
 
+from tests.exams import GOOD
 from tests.training_fixtures import random_answers, random_head, tiny_base
-from training.conduct import Conduct
-from training.exam import ExamResult
 from training.judgements import Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.night_kept import (
     exam_from_json,
@@ -47,11 +46,9 @@ def test_judgements_come_back_equal_with_receipts_sides_and_weights() -> None:
 
 
 def test_an_exam_comes_back_equal() -> None:
-    steady = Conduct(40.0, 0.5, 0.0, 0.1)
-    exam = ExamResult(64, 0.6, 0.51, 0.0, 0.3, -0.1, 0.2, 3.0, steady, Conduct(30.0, 0.6, 0.0, 0.0))
     before, after = random_answers(3), random_answers(3, seed=1)
-    found = exam_from_json(_through_json(exam_to_json(exam, before, after)))  # type: ignore[arg-type]
-    assert found == (exam, before, after)
+    found = exam_from_json(_through_json(exam_to_json(GOOD, before, after)))  # type: ignore[arg-type]
+    assert found == (GOOD, before, after)
 
 
 def test_a_fitted_reward_model_scores_as_before(tmp_path: Path) -> None:
@@ -71,12 +68,16 @@ def test_a_fitted_reward_model_scores_as_before(tmp_path: Path) -> None:
         ridge=0.3,
         rung="lora",
         distrusted=("eve",),
+        heads=(random_head(split, 6), random_head(split, 7)),
     )
     save_fitted(fitted, tmp_path / "reward")
     again = load_fitted(tmp_path / "reward", split)
     answers = random_answers(12)
     assert torch.equal(fitted.model.scores(answers), again.model.scores(answers))
     assert torch.equal(fitted.examiner.scores(answers), again.examiner.scores(answers))
+    pooled = fitted.examiner.pooled(answers)
+    for head, kept in zip(fitted.heads, again.heads, strict=True):
+        assert torch.equal(head.scores(pooled), kept.scores(pooled))
     assert (again.metrics, again.ridge, again.rung, again.distrusted) == (metrics, 0.3, "lora", ("eve",))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.pairing import may_be_served, pair_versions, versions_to_rank
-from nightschool.records import INITIAL, VerdictKind, Version
+from nightschool.records import INITIAL, Probation, VerdictKind, Version
 
 VERDICTS = st.sampled_from([VerdictKind.PROMOTED, VerdictKind.HELD, VerdictKind.REJECTED, None])
 
@@ -34,7 +34,7 @@ def test_the_champion_meets_a_registered_version_that_may_be_served(
     school: tuple[list[Version], Version], seed: int
 ) -> None:
     versions, champion = school
-    pair = pair_versions(versions, champion, random.Random(seed))
+    pair = pair_versions(versions, champion, random.Random(seed), {})
     assert champion in {pair.left, pair.right}
     for side in {pair.left, pair.right} - {champion, BASE}:
         assert side in versions
@@ -45,19 +45,19 @@ def test_the_champion_meets_a_registered_version_that_may_be_served(
 @given(schools(), st.integers())
 def test_the_same_seed_draws_the_same_pair(school: tuple[list[Version], Version], seed: int) -> None:
     versions, champion = school
-    first = pair_versions(versions, champion, random.Random(seed))
-    assert pair_versions(versions, champion, random.Random(seed)) == first
+    first = pair_versions(versions, champion, random.Random(seed), {})
+    assert pair_versions(versions, champion, random.Random(seed), {}) == first
 
 
 def test_a_fresh_install_compares_the_initial_version_with_itself() -> None:
-    pair = pair_versions([BASE], BASE, random.Random(0))
+    pair = pair_versions([BASE], BASE, random.Random(0), {})
     assert (pair.left, pair.right) == (BASE, BASE)
 
 
 def test_the_champion_stands_on_each_side_equally_often() -> None:
     # 2,000 fair draws: standard deviation 22.4, so 5 of them is 112.
     chance, versions = random.Random(1), [BASE, version("v1")]
-    left = sum(pair_versions(versions, versions[1], chance).left.id == "v1" for _ in range(2000))
+    left = sum(pair_versions(versions, versions[1], chance, {}).left.id == "v1" for _ in range(2000))
     assert abs(left - 1000) < 112
 
 
@@ -67,7 +67,7 @@ def test_seven_duels_in_ten_are_against_the_newest_other_version() -> None:
     versions = [BASE, version("v1"), version("v2"), version("v3", VerdictKind.HELD)]
     opponents = []
     for _ in range(2000):
-        pair = pair_versions(versions, versions[2], chance)
+        pair = pair_versions(versions, versions[2], chance, {})
         opponents.append(pair.left.id if pair.right.id == "v2" else pair.right.id)
     assert abs(opponents.count("v3") - 1400) < 103
     assert set(opponents) == {"v3", "v1", INITIAL}
@@ -78,9 +78,40 @@ def test_a_rejected_version_never_meets_anybody() -> None:
     versions = [BASE, version("v1"), version("v2", VerdictKind.REJECTED)]
     met = set()
     for _ in range(200):
-        pair = pair_versions(versions, BASE, chance)
+        pair = pair_versions(versions, BASE, chance, {})
         met |= {pair.left.id, pair.right.id}
     assert met == {INITIAL, "v1"}
+
+
+def test_of_the_earlier_versions_the_one_the_champion_has_met_least_comes_up_most() -> None:
+    # Weights 1/(1+19), 1/(1+4), 1/(1+0) = .05, .2, 1: the one never met takes 80 % of the duels with earlier ones.
+    chance = random.Random(4)
+    versions = [BASE, *(version(f"v{number}") for number in range(1, 5))]
+    opponents = []
+    for _ in range(4000):
+        pair = pair_versions(versions, versions[3], chance, {INITIAL: 19, "v1": 4, "v4": 7})
+        opponents.append(pair.left.id if pair.right.id == "v3" else pair.right.id)
+    earlier = [name for name in opponents if name != "v4"]
+    # About 1,200 draws at .8: standard deviation 14, so 5 of them is 70.
+    assert abs(earlier.count("v2") - 0.8 * len(earlier)) < 70
+    assert set(earlier) == {INITIAL, "v1", "v2"}
+
+
+def test_while_a_version_is_on_probation_most_duels_are_between_it_and_its_rival() -> None:
+    chance = random.Random(5)
+    versions = [BASE, version("v1"), version("v2", VerdictKind.PROBATION), version("v3", VerdictKind.HELD)]
+    for probation, champion, other in (
+        (Probation("v2", "v1", "2026-01-01"), versions[1], "v2"),  # it waits for people
+        (Probation("v2", "v1", "2026-01-01"), versions[2], "v1"),  # it answers already and may be rolled back
+        (Probation("v2", "v1", "2026-01-01"), versions[0], "v3"),  # neither is the champion: the newest, as always
+    ):
+        met = []
+        for _ in range(1000):
+            pair = pair_versions(versions, champion, chance, {}, probation)
+            met.append(pair.left.id if pair.right is champion else pair.right.id)
+        # 1,000 draws at .7: standard deviation 14.5, so 5 of them is 73.
+        assert abs(met.count(other) - 700) < 73
+        assert len(set(met)) == 3
 
 
 # ---- rankings --------------------------------------------------------------------------------------------------------

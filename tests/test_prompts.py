@@ -1,5 +1,6 @@
 """What is practised is never examined, whatever people asked."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from nightschool.prompt_bank import prompt_bank
 from nightschool.records import Message
 from tests.training_fixtures import tiny_base
 from training.judgements import Answer, Judgements, ThumbJudgement
-from training.prompts import exam_prompts, practice_prompts
+from training.prompts import components_of, exam_prompts, practice_prompts
 from training.split import Side, split_of
 
 
@@ -66,3 +67,22 @@ def test_a_conversation_of_a_persons_own_is_practised_or_examined_by_its_side(ba
         [side] = [thumb.side for thumb in judgements.thumbs if thumb.source == ("thumb", text)]
         assert (prompt in practice) == (side is Side.TRAIN)
         assert (prompt in exam) == (side is Side.EXAM)
+
+
+def test_an_exam_asks_as_many_prompts_when_people_asked_some_of_the_banks_exam_half(base: BaseModel) -> None:
+    asked = [prompt.text for prompt in prompt_bank() if prompt.half == "exam"][:40]
+    judgements = _judged(base, asked)
+    exam = exam_prompts(base, judgements, 64)
+    assert len(exam) == len(set(exam)) == 64
+
+
+def test_judged_prompts_belong_to_their_conversations_component_and_others_to_their_own(base: BaseModel) -> None:
+    twins = [f"Please tell me how a very large old steam engine works{end}" for end in ("", "!", "?!")]
+    judgements = _judged(base, twins)
+    side = judgements.thumbs[0].side
+    assert {thumb.side for thumb in judgements.thumbs} == {side}
+    moved = Judgements((), tuple(replace(thumb, side=Side.EXAM) for thumb in judgements.thumbs))
+    exam = exam_prompts(base, moved, 20)
+    components = components_of(exam, moved)
+    assert components[:3] == [judgements.thumbs[0].component] * 3
+    assert len(set(components)) == 18

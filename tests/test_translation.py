@@ -3,23 +3,30 @@
 import ast
 import inspect
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import nightschool.errors
 from demo.catalogue import Words, catalogue, names_in
+from demo.nights import NightStatus, Phase
+from demo.pages.school_view import night_card
 from demo.translation import is_known, translated
 from nightschool.errors import NightSchoolError
-from training.conduct import Conduct
+from nightschool.probation import Standing, fate_of
+from nightschool.records import Night, NightState, Probation, VerdictKind
+from nightschool.said import Said
+from tests.exams import GOOD, STEADY
 from training.exam import ExamResult
 from training.invariants import Invariant
 from training.ppo import too_far
-from training.reward_metrics import RewardMetrics, gate
+from training.reward_metrics import THE_EXAMINER, RewardMetrics, gate
 from training.shortage import Shortage
-from training.verdict import decide
+from training.verdict import Promotion, decide
 
 CHINESE, ENGLISH = Words("zh"), Words("en")
 HOME = Path(__file__).parent.parent
@@ -137,51 +144,82 @@ def test_everything_a_night_says_has_a_translation() -> None:
     assert all(is_known(f"The policy loss is {value}") for value in (math.nan, math.inf, -math.inf))
 
 
-GOOD = Conduct(length=50.0, finished=0.9, empty=0.0, looping=0.0)
-BAD = Conduct(length=500.0, finished=0.1, empty=0.5, looping=0.5)
-EXAM = ExamResult(
-    **dict.fromkeys((name for name in inspect.signature(ExamResult).parameters), 0.5)
-    | {"prompts": 64, "champion": GOOD, "candidate": GOOD, "win_rate": 0.7, "win_rate_low": 0.6, "kl": 1.0}
+BAD = replace(STEADY, length=500.0, finished=0.1, empty=0.5, looping=0.5, variety=0.1, in_script=0.1, copies=0.9)
+BROKEN = replace(
+    GOOD, candidate=BAD, kl=99.0, entropy=0.1, perplexity=9.0, doubt_after=9.0, heads_for=1, base_untouched=False
 )
+MOMENT = "2026-01-01T00:00:00Z"
+UNTRUSTED = Said("there are too few held-out pairs", "留出的对比太少")
 
 
+def is_wholly_chinese(sentence: str) -> bool:
+    """Whether no English is left, but for names that are the same in both languages."""
+    rest = re.sub("`[^`]*`|KL|PPO", "", sentence)
+    return bool(rest) and not any(letter.isascii() and letter.isalpha() for letter in rest)
+
+
+@pytest.mark.parametrize("promotion", get_args(Promotion))
 @pytest.mark.parametrize(
     ("exam", "fault", "practice"),
     [
-        (EXAM, None, False),
-        (EXAM, None, True),
-        (EXAM, "there are too few held-out pairs, and no thumbs of both kinds, to check the examiner on", False),
-        (replace(EXAM, win_rate_low=0.4), None, False),
-        (replace(EXAM, candidate=BAD, kl=99.0), None, False),
+        (GOOD, None, False),
+        (GOOD, None, True),
+        (GOOD, UNTRUSTED, False),
+        (replace(GOOD, prompts=64), None, False),
+        (replace(GOOD, win_rate_low=0.4), None, False),
+        (replace(GOOD, sign_p=0.4), None, False),
+        (replace(GOOD, gain_low=-0.4), None, False),
+        (replace(GOOD, win_rate_low=0.1, win_rate_high=0.2, gain_high=-0.1), None, False),
+        (BROKEN, None, False),
     ],
 )
-def test_every_verdict_is_wholly_chinese(exam: ExamResult, fault: str | None, practice: bool) -> None:
-    _, reason = decide(exam, fault, practice=practice)
-    assert not any(letter.isascii() and letter.isalpha() for letter in translated(reason, CHINESE))
+def test_every_verdict_is_wholly_chinese(
+    exam: ExamResult, fault: Said | None, practice: bool, promotion: Promotion
+) -> None:
+    assert is_wholly_chinese(decide(exam, fault, practice=practice, promotion=promotion).reason.zh)
 
 
 def test_shortages_gates_rules_and_endings_have_a_translation() -> None:
     metrics = dict.fromkeys(inspect.signature(RewardMetrics).parameters, 0.5)
     gates = [
         gate(RewardMetrics(**metrics | {"pairs": 30, "facts": 30, "accuracy": 0.4, "accuracy_low": 0.3})),
-        gate(RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": None})),
+        gate(RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": None}), THE_EXAMINER),
         gate(RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": 0.4})),
     ]
-    rules = [
-        f"Some scores are not finite (rule: {rule.value}). The champion stays; the night's report has the curves."
-        for rule in Invariant
-    ]
-    sentences = [
-        Shortage(3.0, 2).sentence(),
-        too_far(13.0),
-        *(f"PPO did not run: {told}. Nothing was changed." for told in gates),
-        *rules,
-    ]
-    for sentence in [*sentences, Shortage(3.0, 2).sentence() + " Nothing was changed."]:
-        assert is_known(str(sentence)), sentence
-    for rule in rules:
-        shown = translated(rule, CHINESE).replace("KL", "")
-        assert not any(letter.isascii() and letter.isalpha() for letter in shown)
+    for told in [*gates, Shortage(3.0, 2).said(), Shortage(1000.0, 1000).said()]:
+        assert told is not None
+        assert is_wholly_chinese(told.zh)
+    assert is_known(too_far(13.0))
+    for rule in Invariant:
+        sentence = (
+            f"Some scores are not finite (rule: {rule.value}). The champion stays; the night's report has the curves."
+        )
+        assert is_known(sentence)
+        assert is_wholly_chinese(translated(sentence, CHINESE))
+
+
+@pytest.mark.parametrize(
+    "found", [{"failures_against": 1e6}, {"against_it": 99.0}, {"thumbs_against": 99.0}, {"for_it": 99.0}]
+)
+def test_the_end_of_a_probation_is_told_in_chinese_too(found: dict[str, float]) -> None:
+    calm = Standing(wins=3, losses=1, for_it=1.0, against_it=1.0, thumbs_against=1.0, failures_against=1.0)
+    end = fate_of(Probation("7", "6", "2026-01-01"), replace(calm, **found))
+    assert end is not None
+    assert is_wholly_chinese(end[1].zh)
+
+
+def ended(verdict: VerdictKind | None, reason: str, report: dict[str, str]) -> str:
+    night = Night("n", NightState.DONE, "quick", 1, False, MOMENT, MOMENT, verdict, reason, None, report)
+    return night_card(NightStatus(Phase.ENDED, night), CHINESE)
+
+
+def test_the_school_page_shows_a_verdicts_reason_in_its_own_language() -> None:
+    report = {"reason": "It is better: 7.", "reason_zh": "新版本更好：7。"}
+    assert "新版本更好：7。" in ended(VerdictKind.PROMOTED, "It is better: 7.", report)
+    assert "新版本更好：7。" in ended(VerdictKind.PROMOTED, "It is better: 7.", {})  # of an older night
+    failed = {"reason": "The night failed: No.", "reason_zh": "训练失败：No."}
+    shown = ended(None, "The night failed: There is no answer yet; ask something first.", failed)
+    assert "训练失败：还没有" in shown
 
 
 def test_the_errors_of_the_tree_are_all_looked_at() -> None:

@@ -1,88 +1,203 @@
-"""The exam's figures and the decision: every guard by itself, worked by hand."""
+"""The decision: every guard by itself, worked by hand, and what it does to hundreds of simulated candidates."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from nightschool.records import VerdictKind
-from training.conduct import Conduct, conduct
-from training.exam import ExamResult, bootstrap_low
-from training.judgements import Answer
-from training.verdict import broken_guards, decide
+from nightschool.said import Said
+from tests.exams import GOOD, STEADY, simulated_exam
+from tests.training_fixtures import random_answers
+from training.exam import ExamResult
+from training.guards import guards_of
+from training.judgements import PairJudgement, Preferred
+from training.reward_fit import HeldOut
+from training.reward_metrics import THE_EXAMINER, gate, measure
+from training.split import Side
+from training.verdict import Decision, decide
 
-STEADY = Conduct(length=40, finished=0.6, empty=0.0, looping=0.02)
-GOOD = ExamResult(
-    prompts=128,
-    win_rate=0.65,
-    win_rate_low=0.58,
-    reward_before=0.0,
-    reward_after=0.8,
-    examiner_before=0.0,
-    examiner_after=0.5,
-    kl=4.0,
-    champion=STEADY,
-    candidate=STEADY,
-)
+UNTRUSTED = Said("the examiner predicts 50% of 40 pairs", "考官模型在 40 个对比中预测正确 50%")
 
 
-def test_a_candidate_that_wins_clearly_is_promoted_and_the_reason_names_the_numbers() -> None:
-    verdict, reason = decide(GOOD, None, practice=False)
-    assert verdict is VerdictKind.PROMOTED
-    assert "65%" in reason
-    assert "58%" in reason
+def _decide(exam: ExamResult, fault: Said | None = None, *, practice: bool = False) -> Decision:
+    return decide(exam, fault, practice=practice, promotion="exam")
+
+
+def _broken(exam: ExamResult) -> list[str]:
+    return [guard.name for guard in guards_of(exam) if not guard.holds]
+
+
+def test_a_candidate_that_wins_clearly_is_promoted_and_the_reason_names_the_numbers_in_both_languages() -> None:
+    decision = _decide(GOOD)
+    assert decision.verdict is VerdictKind.PROMOTED
+    for text in (decision.reason.en, decision.reason.zh):
+        assert "65%" in text
+        assert "58%" in text
+    assert "It is better" in decision.reason.en
+    assert "新版本更好" in decision.reason.zh
+
+
+def test_where_people_promote_a_better_candidate_waits_for_them() -> None:
+    decision = decide(GOOD, None, practice=False, promotion="manual")
+    assert decision.verdict is VerdictKind.HELD
+    assert "by hand" in decision.reason.en
+    assert "人工" in decision.reason.zh
+    watched = decide(GOOD, None, practice=False, promotion="probation")
+    assert watched.verdict is VerdictKind.PROBATION
+    assert "confirm it in duels" in watched.reason.en
+    assert "对决中确认" in watched.reason.zh
+    worse = replace(GOOD, kl=20.0)
+    assert decide(worse, None, practice=False, promotion="manual").verdict is VerdictKind.REJECTED
 
 
 @pytest.mark.parametrize(
-    ("changes", "fault", "practice"),
+    ("changes", "fault", "practice", "words"),
     [
-        ({"win_rate_low": 0.5}, None, False),
-        ({"win_rate": 0.525, "win_rate_low": 0.51}, None, False),
-        ({}, "the examiner predicts 50% of 40 pairs", False),
-        ({}, None, True),
+        ({"win_rate_low": 0.5}, None, False, "not shown to be better"),
+        ({"win_rate": 0.525, "win_rate_low": 0.51}, None, False, "more than half is needed"),
+        ({"sign_p": 0.051, "sign_wins": 12, "sign_losses": 5}, None, False, "wins 12 and loses 5"),
+        ({"gain_low": -0.01}, None, False, "weighs as much"),
+        ({"win_rate_low": float("nan")}, None, False, "not shown"),
+        ({}, UNTRUSTED, False, "predicts 50% of 40 pairs"),
+        ({}, None, True, "Practice never promotes"),
     ],
 )
-def test_what_is_not_shown_to_be_better_is_held(changes: dict[str, float], fault: str | None, practice: bool) -> None:
-    assert decide(replace(GOOD, **changes), fault, practice=practice)[0] is VerdictKind.HELD
+def test_what_is_not_shown_to_be_better_is_held(
+    changes: dict[str, float], fault: Said | None, practice: bool, words: str
+) -> None:
+    decision = _decide(replace(GOOD, **changes), fault, practice=practice)  # type: ignore[arg-type]
+    assert decision.verdict is VerdictKind.HELD
+    assert words in decision.reason.en
+    assert decision.reason.zh.endswith("继续由现任版本回答。")
+
+
+def test_what_surely_loses_is_rejected_unless_the_examiner_cannot_be_trusted() -> None:
+    loser = replace(GOOD, win_rate=0.3, win_rate_low=0.2, win_rate_high=0.4, gain=-1.0, gain_low=-1.2, gain_high=-0.8)
+    assert _decide(loser).verdict is VerdictKind.REJECTED
+    assert "It is worse" in _decide(loser).reason.en
+    assert _decide(loser, UNTRUSTED).verdict is VerdictKind.HELD
+
+
+def test_an_exam_of_fewer_than_128_prompts_says_so() -> None:
+    decision = _decide(replace(GOOD, prompts=64))
+    assert decision.verdict is VerdictKind.PROMOTED
+    assert "64 prompts, where 128 are usual" in decision.reason.en
+    assert "64 道题" in decision.reason.zh
+    assert "usual" not in _decide(GOOD).reason.en
+
+
+NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("candidate", "kl", "complaint"),
+    ("guard", "changes", "complaint"),
     [
-        (STEADY, 12.5, "drifted 12.5 nats"),
-        (replace(STEADY, length=10), 4.0, "10 tokens where the champion's have 40"),
-        (replace(STEADY, length=90), 4.0, "90 tokens"),
-        (replace(STEADY, finished=0.4), 4.0, "only 40%"),
-        (replace(STEADY, empty=0.05), 4.0, "5% of its replies are empty"),
-        (replace(STEADY, looping=0.2), 4.0, "20% of its replies repeat"),
+        ("base", {"base_untouched": False}, "not the one it was made on"),
+        ("drift", {"kl": 12.5}, "drifted 12.5 nats"),
+        ("drift", {"kl": NAN}, "drifted nan nats"),
+        ("entropy", {"entropy": 0.99}, "0.99 nats of choice"),
+        ("perplexity", {"perplexity": 1.11}, "1.11 times"),
+        ("perplexity", {"perplexity": NAN}, "nan times"),
+        ("length", {"length": 10}, "10 tokens where the champion's have 40"),
+        ("length", {"length": 90}, "90 tokens"),
+        ("finished", {"finished": 0.4}, "only 40%"),
+        ("empty", {"empty": 0.05}, "5% of its replies are empty"),
+        ("looping", {"looping": 0.2}, "20% of its replies repeat"),
+        ("variety", {"variety": 0.67}, "67% of its word pairs"),
+        ("script", {"in_script": 0.85}, "85% of its replies are in the script"),
+        ("copies", {"copies": 0.15}, "15% of its replies begin like"),
+        ("doubt", {"doubt_after": 0.76, "heads_for": 4}, "4 of them find"),
     ],
 )
-def test_each_guard_rejects_by_itself_whatever_was_won(candidate: Conduct, kl: float, complaint: str) -> None:
-    verdict, reason = decide(replace(GOOD, candidate=candidate, kl=kl, win_rate=0.99), None, practice=False)
-    assert verdict is VerdictKind.REJECTED
-    assert complaint in reason
+def test_each_guard_rejects_by_itself_whatever_was_won(guard: str, changes: dict[str, Any], complaint: str) -> None:
+    of_conduct = set(changes) <= set(vars(STEADY))
+    exam = replace(GOOD, candidate=replace(STEADY, **changes)) if of_conduct else replace(GOOD, **changes)
+    decision = _decide(replace(exam, win_rate=0.99))
+    assert decision.verdict is VerdictKind.REJECTED
+    assert _broken(exam) == [guard]
+    assert complaint in decision.reason.en
+    assert decision.reason.zh.startswith("候选版本未通过：")
+    assert [name for name, row in decision.as_dict()["guards"].items() if not row["holds"]] == [guard]  # type: ignore[attr-defined]
+
+
+def test_heads_that_disagree_but_all_find_it_better_reject_nothing() -> None:
+    assert _broken(replace(GOOD, doubt_after=5.0, heads_for=5)) == []
+    without_heads = replace(GOOD, doubt_before=None, doubt_after=None, heads=0, heads_for=0)
+    assert "doubt" not in [guard.name for guard in guards_of(without_heads)]
 
 
 def test_guards_forgive_what_sampling_alone_does() -> None:
-    # One standard error of two shares of .6 over 128 prompts is 6.1 points; 3 more are allowed.
-    assert broken_guards(replace(GOOD, candidate=replace(STEADY, finished=0.52))) == []
-    # Two of 128 replies are 1 % in whole replies.
-    assert broken_guards(replace(GOOD, candidate=replace(STEADY, empty=2 / 128))) == []
+    # Shares near .55 over 128 prompts: one standard error of their difference is 6.2 points, 1.645 of them 10.2; with
+    # the 3 that are allowed, 13 points may be lost and 14 may not.
+    assert _broken(replace(GOOD, candidate=replace(STEADY, finished=0.47))) == []
+    assert _broken(replace(GOOD, candidate=replace(STEADY, finished=0.46))) == ["finished"]
+    # 4 of 128 replies empty where none was: 1 % and 1.645 sqrt(2 * .0156 * .984 / 128) = 2.5 % are allowed.
+    assert _broken(replace(GOOD, candidate=replace(STEADY, empty=4 / 128))) == []
+    assert _broken(replace(GOOD, candidate=replace(STEADY, empty=6 / 128))) == ["empty"]
 
 
-def test_the_bootstrap_bound_of_a_clear_win_is_above_half_and_of_a_draw_below() -> None:
-    # 74 of 128 is the least that a one-sided 5 % sign test accepts.
-    wins = torch.cat([torch.ones(74), torch.zeros(54)]).double()
-    assert bootstrap_low(wins, 0) == pytest.approx(74 / 128 - 1.645 * (0.578 * 0.422 / 128) ** 0.5, abs=0.01)
-    assert bootstrap_low(torch.tensor([1.0, 0.0] * 64).double(), 0) < 0.5
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {},
+        {"replies": 2},
+        {"largest_component": 12},
+        {"largest_component": 12, "replies": 2, "heavy": True},
+        {"prompts": 64, "heavy": True},
+    ],
+)
+def test_of_a_thousand_candidates_that_are_no_better_at_most_5_percent_are_promoted(kind: dict[str, Any]) -> None:
+    generator = torch.Generator().manual_seed(7)
+    exams = [simulated_exam(generator, **kind) for _ in range(1000)]
+    promoted = sum(_decide(exam).verdict is VerdictKind.PROMOTED for exam in exams)
+    assert promoted <= 50
+    assert sum(bool(_broken(exam)) for exam in exams) <= 50  # nor are many thrown out for what chance does
 
 
-def test_conduct_counts_ends_empties_and_loops() -> None:
-    answers = [
-        Answer((1,), (5, 6, 7, 2)),  # ended
-        Answer((1,), (2,)),  # empty
-        Answer((1,), (5, 6, 7, 8) * 4),  # the same four tokens four times, not ended
-        Answer((1,), (5, 6, 7, 8) * 3),
-    ]
-    found = conduct(answers, frozenset({2}))
-    assert found == Conduct(length=(4 + 1 + 16 + 12) / 4, finished=0.5, empty=0.25, looping=0.25)
+def test_of_candidates_that_are_clearly_better_nearly_all_are_promoted() -> None:
+    # An advantage of .55 in margins of variance 2 wins 65 % of the prompts: 128 of them have a power of 96 %.
+    generator = torch.Generator().manual_seed(8)
+    verdicts = [_decide(simulated_exam(generator, advantage=0.55)).verdict for _ in range(200)]
+    assert verdicts.count(VerdictKind.PROMOTED) >= 170
+
+
+@pytest.mark.parametrize(
+    "sabotage",
+    [
+        {"length": 96.0, "finished": 0.02},  # always long
+        {"length": 1.0, "finished": 1.0, "empty": 1.0, "variety": 1.0},
+        {"length": 64.0, "finished": 0.0, "looping": 0.9, "variety": 0.1},
+        {"length": 20.0, "copies": 1.0, "variety": 0.05},  # the same answer to everything
+        {"in_script": 0.1},
+        {"kl": 90.0, "perplexity": 8.0, "entropy": 5.0},  # made on another base
+        {"base_untouched": False},
+        {"entropy": 0.1, "variety": 0.4},
+    ],
+)
+def test_a_sabotaged_candidate_is_rejected_each_time_even_when_it_fools_the_examiner(sabotage: dict[str, Any]) -> None:
+    generator = torch.Generator().manual_seed(9)
+    for _ in range(100):
+        exam = simulated_exam(generator, advantage=3.0)
+        own = {name: value for name, value in sabotage.items() if name in vars(STEADY)}
+        others = {name: value for name, value in sabotage.items() if name not in own}
+        broken = replace(exam, candidate=replace(exam.candidate, **own), **others)
+        assert _decide(broken).verdict is VerdictKind.REJECTED
+
+
+def test_after_a_night_with_shuffled_labels_nothing_is_promoted() -> None:
+    # The examiner was fitted to coin tosses: what it predicts of 60 held-out ones is a coin toss too, and so are its
+    # verdicts on replies.
+    generator = torch.Generator().manual_seed(10)
+    left, right = random_answers(2)
+    for _ in range(300):
+        held = []
+        for number in range(60):
+            preferred = Preferred.LEFT if torch.rand((), generator=generator) < 0.5 else Preferred.RIGHT
+            margin = float(torch.randn((), generator=generator))
+            pair = PairJudgement(left, right, preferred, 1.0, str(number), Side.EXAM, ("duel", str(number)))
+            told = margin if preferred is Preferred.LEFT else -margin
+            held.append(HeldOut(pair, margin, float(torch.nn.functional.softplus(torch.tensor(-told)))))
+        fault = gate(measure(held), THE_EXAMINER)
+        assert _decide(simulated_exam(generator), fault).verdict is not VerdictKind.PROMOTED

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
         "exam",
         "verdict",
     }
+    _tells_its_exam(report)
     version_id = str(report["version"])
     folder = tmp_path / "versions" / version_id
     assert manifest_fault(folder) is None
@@ -152,9 +154,24 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     assert rows[1] > 0.0  # drift is told from the initial model, not from the champion
     assert practice["champion_after"] == version_id
 
-    back = _run(tmp_path, model, "promote", "initial")
-    assert back.returncode == 0
-    assert json.loads(_run(tmp_path, model, "status", "--json").stdout)["champion"] == "initial"
+    _goes_back(tmp_path, model, version_id)
+
+
+def _tells_its_exam(report: dict[str, Any]) -> None:
+    assert "新版本更好" in report["reason_zh"]
+    assert (report["prompts"], report["replies"]) == (128, 2)
+    assert len(report["guards"]) == 12
+    assert all(guard["holds"] for guard in report["guards"].values())
+    assert (len(report["samples"]), len(report["worst"])) == (10, 3)
+
+
+def _goes_back(folder: Path, model: Path, version_id: str) -> None:
+    """The version is on probation beside the one before, until somebody promotes by hand."""
+    before = json.loads(_run(folder, model, "status", "--json").stdout)["probation"]
+    assert (before["version"], before["rival"], before["wins"]) == (version_id, "initial", 0)
+    assert _run(folder, model, "promote", "initial").returncode == 0
+    after = json.loads(_run(folder, model, "status", "--json").stdout)
+    assert (after["champion"], after["probation"]) == ("initial", None)
 
 
 def _cards_of_both(folder: Path, model: Path, base: BaseModel, version_id: str) -> None:

@@ -14,6 +14,7 @@ from nightschool.errors import NightAlreadyRunning, StoreError
 from nightschool.examples import TrainerFormat
 from nightschool.feedback import FeedbackStore
 from nightschool.files import whole_file
+from nightschool.probation import PROMOTE_AT, ROLL_BACK_AT
 from nightschool.records import IMPORTER, Night, NightState
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
@@ -130,6 +131,7 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
             "judgements": len(judgements.sources()),
             "new_judgements": shortage.new,
             "missing_judgements": shortage.missing,
+            "probation": _probation(registry, FeedbackStore(database)),
             "last_night": None
             if last is None
             else {
@@ -149,6 +151,12 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
         return
     print(f"Champion: {found['champion']}. Judgements: {found['judgements']} ({found['new_judgements']} new).")
     print(shortage.sentence())
+    if (watched := found["probation"]) is not None:
+        print(
+            f"On probation since {watched['started_at'][:16]}: {watched['version']} beside {watched['rival']}, "
+            f"{watched['wins']} : {watched['losses']} votes; evidence for it {watched['for_it']:.1f} of "
+            f"{PROMOTE_AT:.0f}, against it {watched['against_it']:.1f} of {ROLL_BACK_AT:.0f}."
+        )
     if last is not None:
         at = f", {last.stages[-1].name} {last.stages[-1].detail}".rstrip() if _is_at_work(last) else ""
         words = f"Last night ({last.effort}, {last.started_at}): {last.state}{at}. {last.verdict or ''} {last.reason}"
@@ -168,6 +176,19 @@ def versions(db: Db = None, as_json: AsJson = False) -> None:
     for version in found:
         mark = "*" if version["champion"] else " "
         print(f"{mark} {version['id']:<16} {version['created_at'][:19]} {version['verdict'] or ''}")
+
+
+@app.command()
+def leaderboard(db: Db = None, as_json: AsJson = False) -> None:
+    """Which version people prefer in duels: ratings with intervals, and ranks where the votes can tell."""
+    with told(), opened(load_settings(db=db)) as database:
+        from training import leaderboard as boards
+
+        registry = VersionRegistry(database)
+        champion = registry.champion().id
+        board = boards.leaderboard(registry.list(), FeedbackStore(database).snapshot().duels)
+    found = boards.as_json(board, champion) if as_json else None
+    print("\n".join(boards.in_lines(board, champion)) if found is None else json.dumps(found, indent=2))
 
 
 @app.command()
@@ -229,6 +250,15 @@ def import_(file: Path, db: Db = None, model: Model = None) -> None:
     known = len(found) - added
     noun = "preferences" if found.preferences else "judgements"
     print(f"{added} {noun} imported into {settings.db}" + (f", {known} were there already." if known else "."))
+
+
+def _probation(registry: VersionRegistry, store: FeedbackStore) -> dict[str, Any] | None:
+    """The version that people watch, and what they said of it so far."""
+    open_one = registry.probation()
+    if open_one is None:
+        return None
+    named = {"version": open_one.version_id, "rival": open_one.rival_id, "started_at": open_one.started_at}
+    return named | asdict(store.said_of(open_one))
 
 
 def _is_at_work(night: Night) -> bool:

@@ -14,6 +14,8 @@ class Effort:
     reply_tokens: int
     normaliser_replies: int
     exam_prompts: int
+    exam_replies: int
+    """To each prompt, by champion and candidate."""
     lora_epochs: int
     lora_seconds: float
     members: int
@@ -24,9 +26,9 @@ class Effort:
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("quick", 4, 64, 64, 64, 1, 60, 0, 220),
-        Effort("normal", 12, 64, 128, 128, 2, 300, 3, 1_200),
-        Effort("thorough", 32, 96, 256, 128, 3, 900, 5, 6_000),
+        Effort("quick", 4, 64, 64, 64, 1, 1, 60, 0, 220),
+        Effort("normal", 12, 64, 128, 128, 1, 2, 300, 3, 1_200),
+        Effort("thorough", 32, 96, 256, 128, 2, 3, 900, 5, 6_000),
     )
 }
 

@@ -67,6 +67,8 @@ def save_fitted(fitted: FittedReward, folder: Path) -> None:
     with whole_folder(folder) as temporary:
         save_reward_model(fitted.model, temporary)
         save_head(fitted.examiner.head, temporary / "examiner.safetensors")
+        for place, head in enumerate(fitted.heads, 1):
+            save_head(head, temporary / f"head-{place:02d}.safetensors")
         told = {
             "metrics": asdict(fitted.metrics),
             "examiner_metrics": asdict(fitted.examiner_metrics),
@@ -88,6 +90,7 @@ def load_fitted(folder: Path, split: SplitModel) -> FittedReward:
         ridge=told["ridge"],
         rung=told["rung"],
         distrusted=tuple(told["distrusted"]),
+        heads=tuple(load_head(path) for path in sorted(folder.glob("head-*.safetensors"))),
     )
 
 
@@ -99,4 +102,5 @@ def exam_to_json(exam: ExamResult, before: Sequence[Answer], after: Sequence[Ans
 def exam_from_json(kept: Json) -> tuple[ExamResult, list[Answer], list[Answer]]:
     """The way back."""
     sides = {side: Conduct(**kept["exam"][side]) for side in ("champion", "candidate")}
-    return ExamResult(**kept["exam"] | sides), answers_from_json(kept["before"]), answers_from_json(kept["after"])
+    exam = ExamResult(**kept["exam"] | sides | {"worst": tuple(kept["exam"]["worst"])})
+    return exam, answers_from_json(kept["before"]), answers_from_json(kept["after"])

@@ -14,12 +14,13 @@ from nightschool.ids import utc_now
 from nightschool.model import BaseModel, load_base
 from nightschool.records import INITIAL, NightState, VerdictKind, Version
 from nightschool.registry import NightBook, VersionRegistry
+from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from nightschool.version_folder import POLICY, load_policy, trained_layers
 from training.candidate import save_candidate, told_when_unwritable
 from training.effort import Effort
-from training.exam import ExamResult, examine
+from training.exam import ExamResult, Jury, Questions, examine
 from training.judgements import Answer, Judgements
 from training.learner import Learner
 from training.night_kept import (
@@ -47,9 +48,14 @@ from training.rollout import SCORE_LIMIT, Drawing, Rollout, draw
 from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
 from training.split import Side
 from training.trunk import SplitModel
+from training.version_report import told_twice
 
 KEPT_SETTINGS = ("model", "temperature", "max_new_tokens", "reward_start", "lora_layers")
 """What a resumed night takes from its beginning, whatever the settings are now."""
+SAMPLES = 10
+"""Prompts of the exam whose replies before and after the report shows."""
+HEADS = 5
+"""Heads whose disagreement an exam looks at: linear fits on states that are read anyway."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class Stages:
             "resumed": begun is not None,
             "verdict": None,
             "reason": "",
+            "reason_zh": "",
             "version": None,
             "champion_before": self.champion_before,
             "reward_model_accuracy": None,
@@ -176,6 +183,7 @@ class Stages:
                 seed=self.plan.seed,
                 say=self.log.say,
                 progress=self.log.progress,
+                heads=HEADS,
             )
             with self.told():
                 save_fitted(fitted, work)
@@ -267,12 +275,13 @@ class Stages:
         return with_initial(table, first, scores, decode)
 
     def exam(
-        self, policy: Policy, champion: Any, fitted: FittedReward, prompts: list[tuple[int, ...]], drawing: Drawing
+        self, policy: Policy, champion: Any, fitted: FittedReward, questions: Questions, drawing: Drawing
     ) -> tuple[ExamResult, list[Answer], list[Answer]]:
         kept = self.work.kept("exam")
         if kept is not None:
             return exam_from_json(kept)
-        found = examine(policy, champion, fitted.model, fitted.examiner, prompts, drawing, self.plan.seed)
+        jury = Jury(fitted.model, fitted.examiner, fitted.heads)
+        found = examine(policy, champion, jury, questions, drawing, self.plan.seed)
         with self.told():
             self.work.keep("exam", exam_to_json(*found))
         return found
@@ -280,14 +289,16 @@ class Stages:
     def tell_exam(self, exam: ExamResult, base: BaseModel, before: list[Answer], after: list[Answer]) -> None:
         self.report |= exam.as_dict()
         decode = base.tokenizer.decode
-        self.report["samples"] = [
-            {
-                "prompt": decode(old.prompt_ids, skip_special_tokens=False)[-400:],
-                "before": decode(old.token_ids, skip_special_tokens=True),
-                "after": decode(new.token_ids, skip_special_tokens=True),
+
+        def told(place: int) -> dict[str, str]:
+            return {
+                "prompt": decode(before[place].prompt_ids, skip_special_tokens=False)[-400:],
+                "before": decode(before[place].token_ids, skip_special_tokens=True),
+                "after": decode(after[place].token_ids, skip_special_tokens=True),
             }
-            for old, new in zip(before[-10:], after[-10:], strict=True)
-        ]
+
+        fixed = range(0, len(before), exam.replies)[-SAMPLES:]  # the bank's come last: those are asked every night
+        self.report |= {"samples": [told(place) for place in fixed], "worst": [told(place) for place in exam.worst]}
         self.log.say(
             f"Exam: {exam.win_rate:.0%} of {exam.prompts} prompts won, reward {exam.reward_before:+.2f} -> "
             f"{exam.reward_after:+.2f}, KL {exam.kl:.2f}."
@@ -301,7 +312,7 @@ class Stages:
         judgements: Judgements,
         rollouts: pa.Table,
         verdict: VerdictKind,
-        reason: str,
+        reason: Said,
     ) -> Version:
         version = Version(
             id="",
@@ -312,7 +323,7 @@ class Stages:
             manifest_sha256=None,
             verdict=verdict,
         )
-        report = self.report | {"verdict": verdict, "reason": reason, "seconds": self.log.seconds}
+        report = self.report | told_twice(reason) | {"verdict": verdict, "seconds": self.log.seconds}
         receipts = judgements.sources()
         version = save_candidate(
             self.plan.settings.versions,
@@ -326,6 +337,12 @@ class Stages:
             rollouts,
             self.work.folder,
         )
-        self.registry.add(version, receipts, promote_because=reason if verdict is VerdictKind.PROMOTED else None)
+        promoted = verdict is VerdictKind.PROMOTED
+        self.registry.add(
+            version,
+            receipts,
+            promote_because=reason.en if promoted else None,
+            rival=self.champion_before if promoted or verdict is VerdictKind.PROBATION else None,
+        )
         self.log.say(f"Version {version.id} is saved.")
         return version

@@ -14,21 +14,23 @@ from typing import Any
 from nightschool.errors import BadInput, NightSchoolError
 from nightschool.records import Night, NightState, VerdictKind
 from nightschool.registry import NightBook, VersionRegistry
+from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from training.candidate import told_when_unwritable
 from training.effort import effort_named
+from training.exam import Questions
 from training.invariants import TrainingBroken
 from training.night_lock import night_lock
 from training.night_log import NightLog
 from training.night_stages import KEPT_SETTINGS, NightPlan, Stages
 from training.night_work import NightWork, sweep
-from training.prompts import exam_prompts, practice_prompts
-from training.reward_metrics import gate
+from training.prompts import components_of, exam_prompts, practice_prompts
+from training.reward_metrics import THE_EXAMINER, gate
 from training.rollout import Drawing
 from training.shortage import shortage_of
 from training.verdict import decide
-from training.version_report import report_of
+from training.version_report import reason_of, report_of, told_twice
 
 
 def run_night(plan: NightPlan, echo: Callable[[str], None]) -> dict[str, Any]:
@@ -86,11 +88,23 @@ def _run(plan: NightPlan, database: FeedbackDatabase, night_id: str, echo: Calla
     try:
         night = _Night(plan, database, night_id, echo)
     except NightSchoolError as error:
-        reason = f"The night failed: {error}"
-        report = {"night": night_id, "effort": plan.effort.name, "verdict": None, "reason": reason, "version": None}
-        NightBook(database).finish(night_id, NightState.FAILED, None, reason, version_id=None, report=report)
+        reason = failed(error)
+        report = {"night": night_id, "effort": plan.effort.name, "verdict": None, "version": None} | told_twice(reason)
+        NightBook(database).finish(night_id, NightState.FAILED, None, reason.en, version_id=None, report=report)
         raise
     return night.run()
+
+
+UNCHANGED = Said("Nothing was changed.", "未做任何改动。")
+CHANGED_BY_HAND = Said(
+    "The champion was changed by hand during the night; it stays.", "训练期间有人手动更换了现任版本；保持不变。"
+)
+
+
+def failed(error: BaseException) -> Said:
+    """What a night says that an error ended."""
+    what = str(error) or type(error).__name__
+    return Said(f"The night failed: {what}", f"训练失败：{what}")
 
 
 class _Night:
@@ -107,15 +121,15 @@ class _Night:
     def run(self) -> dict[str, Any]:
         """The stages, whatever happens recorded."""
         began = time.monotonic() - sum(self.log.seconds.values())  # what was done before an interruption counts
-        state, verdict, reason, version_id = NightState.FAILED, None, "", None
+        state, verdict, reason, version_id = NightState.FAILED, None, Said("", ""), None
         try:
             verdict, reason, version_id = self._stages()
             state = NightState.DONE
         except KeyboardInterrupt:
-            state, reason = NightState.INTERRUPTED, "The night was stopped by hand."
+            state, reason = NightState.INTERRUPTED, Said("The night was stopped by hand.", "训练被手动停止。")
             raise
         except BaseException as error:
-            reason = f"The night failed: {error or type(error).__name__}"
+            reason = failed(error)
             if isinstance(error, TrainingBroken):
                 self.report["broken_rule"] = error.invariant
             raise
@@ -124,31 +138,32 @@ class _Night:
             if made is not None and state is not NightState.DONE:  # it stands, and may answer already
                 told = report_of(self.plan.settings.versions / made.id)
                 state, verdict, version_id = NightState.DONE, VerdictKind(told["verdict"]), made.id
-                reason = f"{told['reason']} (Afterwards: {reason})"
+                before = reason_of(told)
+                reason = Said(f"{before.en} (Afterwards: {reason.en})", f"{before.zh}（之后：{reason.zh}）")
+            self.report |= told_twice(reason)
             self.report |= {
                 "verdict": verdict,
-                "reason": reason,
                 "version": version_id,
                 "champion_after": self.registry.champion().id,
                 "seconds": self.log.seconds,
                 "seconds_total": round(time.monotonic() - began, 2),
             }
-            self.book.finish(self.id, state, verdict, reason, version_id=version_id, report=self.report)
+            self.book.finish(self.id, state, verdict, reason.en, version_id=version_id, report=self.report)
         self.work.remove()
         return self.report
 
-    def _stages(self) -> tuple[VerdictKind, str, str | None]:
+    def _stages(self) -> tuple[VerdictKind, Said, str | None]:
         made = self.registry.of_night(self.id)
         if made is not None:  # killed between the version's row and the night's
             self.report |= report_of(self.plan.settings.versions / made.id)
-            return VerdictKind(self.report["verdict"]), str(self.report["reason"]), made.id
+            return VerdictKind(self.report["verdict"]), reason_of(self.report), made.id
         effort, practice = self.plan.effort, self.plan.practice
         with self._stage("judgements"):
             judgements = self.stages.judgements()
             shortage = shortage_of(judgements, self.registry)
             self.report["missing_judgements"] = shortage.missing
         if shortage.missing and not practice:
-            return VerdictKind.SKIPPED, shortage.sentence() + " Nothing was changed.", None
+            return VerdictKind.SKIPPED, shortage.said() + UNCHANGED, None
         self.stages.begin(judgements)
         with self._stage("model"):
             base, split, policy, champion = self.stages.model()
@@ -159,21 +174,28 @@ class _Night:
         with self._stage("reward model"):
             fitted = self.stages.rewards(split, judgements, initial)
             reward_model, examiner, fault = fitted.model, fitted.examiner, gate(fitted.metrics)
-            examiner_fault = gate(fitted.examiner_metrics, "the examiner")
+            examiner_fault = gate(fitted.examiner_metrics, THE_EXAMINER)
         if fault is not None and not practice:
-            return VerdictKind.SKIPPED, f"PPO did not run: {fault}. Nothing was changed.", None
+            return (
+                VerdictKind.SKIPPED,
+                Said(f"PPO did not run: {fault.en}.", f"没有运行 PPO：{fault.zh}。") + UNCHANGED,
+                None,
+            )
         with self._stage("ppo"):
             watcher = None if examiner_fault else examiner
             self.stages.ppo(policy, reward_model, watcher, judgements, fitted.distrusted, practice_on, drawing)
             rollouts = self.stages.rollouts(split, reward_model, initial, drawing)
         with self._stage("exam"):
             prompts = exam_prompts(base, judgements, effort.exam_prompts)
-            exam, before, after = self.stages.exam(policy, champion, fitted, prompts, drawing)
+            questions = Questions(prompts, components_of(prompts, judgements), effort.exam_replies)
+            exam, before, after = self.stages.exam(policy, champion, fitted, questions, drawing)
             self.stages.tell_exam(exam, base, before, after)
         with self._stage("verdict"):
-            verdict, reason = decide(exam, examiner_fault, practice=practice)
+            decision = decide(exam, examiner_fault, practice=practice, promotion=self.plan.settings.promotion)
+            verdict, reason = decision.verdict, decision.reason
+            self.report |= decision.as_dict() | {"promotion": self.plan.settings.promotion}
             if self.registry.champion().id != self.stages.champion_before:
-                verdict, reason = VerdictKind.HELD, "The champion was changed by hand during the night; it stays."
+                verdict, reason = VerdictKind.HELD, CHANGED_BY_HAND
             version = self.stages.save(policy, fitted, base, judgements, rollouts, verdict, reason)
         return verdict, reason, version.id
 

@@ -28,10 +28,16 @@ def exam_prompts(base: BaseModel, judgements: Judgements, count: int) -> list[tu
     """
     known = {answer.prompt_ids for answer in judgements.on(Side.TRAIN, Side.VALIDATION).answers()}
     judged = _judged(judgements.on(Side.EXAM))[: count // 2]
-    bank = [prompt for prompt in _bank(base, "exam") if prompt not in known]
+    bank = [prompt for prompt in _bank(base, "exam") if prompt not in known and prompt not in judged]
     wanted = min(count - len(judged), len(bank))
     spread = [bank[index * len(bank) // wanted] for index in range(wanted)]
     return list(dict.fromkeys([*judged, *spread]))
+
+
+def components_of(prompts: Sequence[tuple[int, ...]], judgements: Judgements) -> list[str]:
+    """The component of each exam prompt: that of its conversation, or its own where nobody judged it."""
+    judged = {entry.prompt: entry.component for entry in judgements.on(Side.EXAM).all}
+    return [judged.get(prompt, f"bank {place}") for place, prompt in enumerate(prompts)]
 
 
 def _bank(base: BaseModel, half: Literal["train", "exam"]) -> list[tuple[int, ...]]:

@@ -11,6 +11,7 @@ from nightschool.errors import BadInput
 from nightschool.files import whole_folder, write_json
 from nightschool.model import load_base
 from nightschool.records import Message
+from nightschool.said import in_english
 from nightschool.settings import Settings
 from training.effort import Effort
 from training.judgements import Answer, Judgements
@@ -18,7 +19,7 @@ from training.prompts import practice_prompts
 from training.receipts import PROMPT_TOKENS, REPLY_TOKENS
 from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import fit_reward, refuse_other_models
-from training.reward_metrics import gate
+from training.reward_metrics import THE_EXAMINER, gate
 from training.reward_model import save_head
 from training.reward_start import reward_split
 from training.rollout import Drawing, draw
@@ -78,11 +79,11 @@ def fit_from_feedback(
             judgements.on(Side.VALIDATION, Side.EXAM),
             lambda answer: base.tokenizer.decode(answer.token_ids, skip_special_tokens=True),
         ),
-        "fault": gate(fitted.metrics),
+        "fault": in_english(gate(fitted.metrics)),
         "examiner_pairs_checked": fitted.examiner_metrics.pairs,
         "examiner_accuracy": fitted.examiner_metrics.accuracy,
         "examiner_log_loss": fitted.examiner_metrics.log_loss,
-        "examiner_fault": gate(fitted.examiner_metrics, "the examiner"),
+        "examiner_fault": in_english(gate(fitted.examiner_metrics, THE_EXAMINER)),
     }
     with whole_folder(folder) as temporary:
         save_reward_model(fitted.model, temporary)

@@ -17,7 +17,7 @@ from training.reading import TrunkStates, read_texts
 from training.reward_fit import HeldOut, cross_validate, fit_head, make_batch, mean_log_loss, predict, smoothing_of
 from training.reward_lora import Refinement, refine
 from training.reward_metrics import RewardMetrics, measure
-from training.reward_model import RewardModel
+from training.reward_model import RewardHead, RewardModel
 from training.split import Side
 from training.trunk import SplitModel
 from training.weights import LEAST_PEOPLE, OF_STRANGERS, agreement_weights, capped, masses, settled
@@ -36,6 +36,8 @@ class FittedReward:
     """head, lora or ensemble."""
     distrusted: tuple[str, ...]
     """People whose votes speak for the opposite of the others': their judgements count nothing."""
+    heads: tuple[RewardHead, ...] = ()
+    """Fitted to draws of the training judgements, on the base's own states: an exam asks how far they disagree."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,12 @@ def fit_reward(
     seed: int,
     say: Callable[[str], None],
     progress: Callable[[float, str], None],
+    heads: int = 0,
 ) -> FittedReward:
-    """Fit both models. `initial`: replies of the initial model, on whose scale scores are told; `now` dates weights."""
+    """Fit both models. `initial`: replies of the initial model, on whose scale scores are told; `now` dates weights.
+
+    `heads`: how many heads on draws are wanted beside them.
+    """
     judgements = settled(judgements, now)
     table = _read(split, judgements, progress)
     progress(0.6, "fitting")
@@ -112,6 +118,7 @@ def fit_reward(
         ridge=ridge,
         rung=rung,
         distrusted=distrusted,
+        heads=fit_members(features, train, row_of, ridge, count=heads, seed=seed) if heads and len(train) else (),
     )
 
 

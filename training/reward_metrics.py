@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from statistics import NormalDist, fmean
 from typing import Any
 
+from nightschool.said import Said
 from training.calibration import best_temperature, brier, calibration_error, rank_correlation
 from training.judgements import Judgement, PairJudgement, Preferred, ThumbJudgement, facts_of_ranking
 from training.reward_fit import HeldOut, mean_log_loss
@@ -21,6 +22,8 @@ GATE_LOG_LOSS_GAIN = 0.01
 LEAST_FACTS = 10
 TOO_EASY = "correction"
 LEAST_OF_PERSON = 5
+THE_REWARD_MODEL = Said("the reward model", "奖励模型")
+THE_EXAMINER = Said("the examiner", "考官模型")
 
 
 @dataclass(frozen=True)
@@ -134,23 +137,32 @@ def _length_correlation(held: Sequence[HeldOut]) -> float | None:
     return rank_correlation([margin for margin, _ in pairs], leads)
 
 
-def gate(metrics: RewardMetrics, name: str = "the reward model") -> str | None:
+def gate(metrics: RewardMetrics, name: Said = THE_REWARD_MODEL) -> Said | None:
     """Why PPO must not run on this reward model, in plain words; None when it may."""
     if metrics.accuracy is not None and metrics.facts >= LEAST_FACTS:
         assert metrics.accuracy_low is not None
         if metrics.accuracy < GATE_ACCURACY or metrics.accuracy_low <= 0.5:
-            return (
-                f"{name} predicts {metrics.accuracy:.0%} of {metrics.pairs} held-out pairs (needed: "
-                f"{GATE_ACCURACY:.0%}, and surely more than half; its lower bound is {metrics.accuracy_low:.0%})"
+            return Said(
+                f"{name.en} predicts {metrics.accuracy:.0%} of {metrics.pairs} held-out pairs (needed: "
+                f"{GATE_ACCURACY:.0%}, and surely more than half; its lower bound is {metrics.accuracy_low:.0%})",
+                f"{name.zh}在 {metrics.pairs} 个留出的对比中预测正确 {metrics.accuracy:.0%}（需要 {GATE_ACCURACY:.0%}，"
+                f"且明确过半；其下限为 {metrics.accuracy_low:.0%}）",
             )
     elif metrics.thumbs_auc is None:
-        return f"there are too few held-out pairs, and no thumbs of both kinds, to check {name} on"
+        return Said(
+            f"there are too few held-out pairs, and no thumbs of both kinds, to check {name.en} on",
+            f"留出的对比太少，又没有两种点评，无法检验{name.zh}",
+        )
     elif metrics.thumbs_auc < GATE_ACCURACY:
-        return f"{name} ranks a liked reply above a disliked one only {metrics.thumbs_auc:.0%} of the time"
+        return Said(
+            f"{name.en} ranks a liked reply above a disliked one only {metrics.thumbs_auc:.0%} of the time",
+            f"{name.zh}把被赞的回答排在被踩的之上的比例只有 {metrics.thumbs_auc:.0%}",
+        )
     if metrics.log_loss > metrics.guess_log_loss - GATE_LOG_LOSS_GAIN:
-        return (
-            f"{name}'s held-out log-loss {metrics.log_loss:.3f} is no better than guessing "
-            f"({metrics.guess_log_loss:.3f})"
+        return Said(
+            f"{name.en}'s held-out log-loss {metrics.log_loss:.3f} is no better than guessing "
+            f"({metrics.guess_log_loss:.3f})",
+            f"{name.zh}在留出数据上的对数损失 {metrics.log_loss:.3f} 不比猜测好（{metrics.guess_log_loss:.3f}）",
         )
     return None
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from nightschool.needs import LEAST_NEW, LEAST_TRAINING, TRAIN_SHARE, missing_judgements
 from nightschool.registry import VersionRegistry
+from nightschool.said import Said
 from training.judgements import Judgements
 from training.split import Side
 
@@ -22,11 +23,17 @@ class Shortage:
 
     def sentence(self) -> str:
         """Why a night is not worth running, or that it is."""
+        return self.said().en
+
+    def said(self) -> Said:
+        """The same in both languages."""
         if self.missing == 0:
-            return "There are enough judgements for a night."
-        return (
+            return Said("There are enough judgements for a night.", "评判已足够进行一次训练。")
+        return Said(
             f"Too few judgements: about {self.missing} more are needed ({self.new} new ones, {LEAST_NEW} needed; "
-            f"{self.training:.0f} to train on, {LEAST_TRAINING} needed, {TRAIN_SHARE} % of all are used for training)."
+            f"{self.training:.0f} to train on, {LEAST_TRAINING} needed, {TRAIN_SHARE} % of all are used for training).",
+            f"评判太少：大约还需要 {self.missing} 个（新增 {self.new} 个，需要 {LEAST_NEW} 个；可用于训练 "
+            f"{self.training:.0f} 个，需要 {LEAST_TRAINING} 个；全部评判的 {TRAIN_SHARE}% 用于训练）。",
         )
 
 

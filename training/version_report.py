@@ -1,10 +1,11 @@
-"""The report a night left in its version's folder."""
+"""The report a night left in its version's folder, and the reason that reports give in two languages."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from nightschool.errors import DamagedVersion
+from nightschool.said import Said
 
 
 def report_of(folder: Path) -> dict[str, Any]:
@@ -16,3 +17,14 @@ def report_of(folder: Path) -> dict[str, Any]:
             f"The report of {folder.name} cannot be read ({error}); promote another version with `python -m training "
             "promote VERSION`."
         ) from error
+
+
+def told_twice(reason: Said) -> dict[str, str]:
+    """A reason as reports hold it: in both languages."""
+    return {"reason": reason.en, "reason_zh": reason.zh}
+
+
+def reason_of(report: dict[str, Any]) -> Said:
+    """The reason of a report; older ones have the English one only."""
+    english = str(report["reason"])
+    return Said(english, str(report.get("reason_zh", english)))

@@ -109,8 +109,14 @@ def _ending(night: Night, words: Words) -> str:
     if night.version_id:
         sentence = html.escape(words("school.of_version", version=night.version_id))
         version = f' <span class="quiet">{sentence}</span>'
-    reason = f'<p class="reason">{html.escape(translated(night.reason, words))}{version}</p>'
+    reason = f'<p class="reason">{html.escape(_reason(night, words))}{version}</p>'
     return reason + _numbers(night.report or {}, words) + _stages(night.stages, words)
+
+
+def _reason(night: Night, words: Words) -> str:
+    """As the night's report says it in this language; errors and older nights have the English one only."""
+    told = (night.report or {}).get(f"reason_{words.language}") if night.verdict else None
+    return str(told or translated(night.reason, words))
 
 
 def _numbers(report: dict[str, Any], words: Words) -> str:

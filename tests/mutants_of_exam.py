@@ -1,0 +1,78 @@
+"""Bugs of the exam, the verdict, the ratings and the probation."""
+
+from tests.mutant import mutants_of
+
+_statistics = mutants_of("training/exam_statistics.py", "tests/test_exam_statistics.py")
+_exam = mutants_of("training/exam.py", "tests/test_exam.py")
+_conduct = mutants_of("training/conduct.py", "tests/test_conduct.py")
+_guards = mutants_of("training/guards.py", "tests/test_verdict.py")
+_verdict = mutants_of("training/verdict.py", "tests/test_verdict.py")
+_neutral = mutants_of("training/neutral_texts.py", "tests/test_exam.py")
+_ratings = mutants_of("training/ratings.py", "tests/test_ratings.py")
+_probation = mutants_of("nightschool/probation.py", "tests/test_probation.py")
+_reading = mutants_of("nightschool/feedback_reading.py", "tests/test_probation_watch.py", "tests/test_leaderboard.py")
+_registry = mutants_of("nightschool/registry.py", "tests/test_probation_watch.py")
+
+EXAM_MUTANTS = (
+    _statistics(
+        "replies drawn one by one",
+        "number.setdefault(cluster, len(number))",
+        "number.setdefault(len(number), len(number))",
+    ),
+    _statistics("a draw counts as a win", "int((sums > 0).sum())", "int((sums >= 0).sum())"),
+    _statistics("length explains nothing", "torch.sigmoid(weights[0])", "wins.mean()"),
+    _exam(
+        "the examiner's doubt is the reward model's",
+        "margins = judged_new - judged_old",
+        "margins = judged_old - judged_new",
+    ),
+    _exam(
+        "both replies to a prompt are one component each",
+        "for component in questions.components for _ in range(questions.replies)",
+        "for component in range(len(wanted))",
+    ),
+    _exam(
+        "champion and candidate draw with different seeds",
+        "policy.twin(), wanted, drawing, torch.Generator().manual_seed(seed)",
+        "policy.twin(), wanted, drawing, torch.Generator().manual_seed(seed + 1)",
+    ),
+    _exam("nobody looks at the base", "fingerprint(base.model) == base.fingerprint", "True"),
+    _exam(
+        "heads told on one common scale", "scales = [head.normalised(old) for head in heads]", "scales = list(heads)"
+    ),
+    _conduct("the end of a reply is a word", "if token not in stop_ids]", "]"),
+    _conduct("two samples of one prompt are copies", "len(prompts_of[opening]) > 1", "len(prompts_of[opening]) > 0"),
+    _conduct("variety over different amounts", "body[: reply.counted]", "body"),
+    _guards("no number passes", "exam.kl <= KL_LIMIT,", "not exam.kl > KL_LIMIT,"),
+    _guards("chance is not forgiven", "return CHANCE * math", "return 0 * math"),
+    _guards("heads that all favour it reject it", " or exam.heads_for == exam.heads", ""),
+    _verdict("the sign test is not asked", " and exam.sign_p <= SIGN_LEVEL", ""),
+    _verdict("the gain is not asked", " and exam.gain_low > 0", ""),
+    _verdict(
+        "an untrusted examiner rejects",
+        "    if examiner_fault is not None:",
+        "    if examiner_fault is not None and not is_worse(exam):",
+    ),
+    _neutral(
+        "perplexity the wrong way round",
+        "(initial - policy.logps(trunk, sequences, 1.0))",
+        "(policy.logps(trunk, sequences, 1.0) - initial)",
+    ),
+    _ratings("no prior", "RIDGE = 0.1", "RIDGE = 1e-9"),
+    _ratings("a tie is a loss", "beats + ties / 2 - met", "beats - met"),
+    _ratings("curvature without its cross terms", "curve[:, :size, size] = curve[:, size, :size] = across", "pass"),
+    _ratings(
+        "intervals by drawing alone",
+        "torch.minimum(drawn.quantile(tail, 0), strength - half)",
+        "drawn.quantile(tail, 0)",
+    ),
+    _ratings("votes drawn one by one", "if len(set(people)) >= LEAST_PEOPLE:", "if False:"),
+    _ratings("everybody has a rank", "1 + better if better or worse else None", "1 + better"),
+    _probation("one vote too many a day", "<= VOTES_A_DAY", "<= VOTES_A_DAY + 1"),
+    _probation("the most convinced person decides", "for_it=fmean(", "for_it=max("),
+    _probation("evidence grows too fast", "/ ((votes + 1) * math.comb", "/ (votes * math.comb"),
+    _probation("a late break is forgiven", "worth = max(worth * ratio, 1.0)", "worth = worth * ratio"),
+    _reading("votes from before the probation count", "AND d.decided_at > :since AND", "AND :since = :since AND"),
+    _registry("a rolled back version goes on answering", "_promote(db, probation.rival_id, reason.en)", "pass"),
+    _registry("who is late acts all the same", "return row is not None", "return True"),
+)

@@ -1,0 +1,85 @@
+"""The leaderboard from the store and on the command line."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nightschool.feedback import FeedbackStore
+from nightschool.records import INITIAL, DuelOutcome
+from nightschool.registry import VersionRegistry
+from nightschool.schema import FeedbackDatabase
+from tests.duelling import add_version, decided_duel
+from training.__main__ import app
+from training.leaderboard import contests_of, in_lines, leaderboard
+from training.ratings import Outcome
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[FeedbackDatabase]:
+    """Two versions beside the initial one; no duel yet."""
+    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+        add_version(database, "v1")
+        add_version(database, "v2")
+        yield database
+
+
+def test_contests_are_decided_duels_of_two_versions_by_people_who_may_be_learned_from(
+    database: FeedbackDatabase,
+) -> None:
+    store = FeedbackStore(database)
+    decided_duel(store, "ann", "v1", INITIAL, DuelOutcome.LEFT)
+    decided_duel(store, "bob", INITIAL, "v1", DuelOutcome.BOTH_BAD)
+    decided_duel(store, "bob", INITIAL, INITIAL, DuelOutcome.LEFT)  # one version with itself
+    decided_duel(store, "eve", "v2", "v1", DuelOutcome.RIGHT)
+    store.set_consent("eve", False)
+    found = contests_of(store.snapshot().duels)
+    assert [(c.left, c.right, c.outcome, c.person) for c in found] == [
+        ("v1", INITIAL, Outcome.LEFT, "ann"),
+        (INITIAL, "v1", Outcome.TIE, "bob"),
+    ]
+
+
+def test_the_store_counts_a_versions_duels_by_opponent(database: FeedbackDatabase) -> None:
+    store = FeedbackStore(database)
+    decided_duel(store, "ann", "v1", INITIAL, DuelOutcome.LEFT)
+    decided_duel(store, "ann", INITIAL, "v1", DuelOutcome.TIE)
+    decided_duel(store, "ann", "v2", "v1", DuelOutcome.TIE)
+    decided_duel(store, "ann", "v1", "v1", DuelOutcome.TIE)
+    assert store.duels_with("v1") == {INITIAL: 2, "v2": 1}
+    assert store.duels_with("v2") == {"v1": 1}
+
+
+def test_the_command_prints_a_table_and_one_json_object(database: FeedbackDatabase, tmp_path: Path) -> None:
+    store = FeedbackStore(database)
+    words = ["leaderboard", "--db", str(tmp_path / "feedback.db")]
+    assert "No duel between two versions" in CliRunner().invoke(app, words).output
+    for number in range(12):
+        decided_duel(store, f"person {number}", "v1", INITIAL, DuelOutcome.LEFT)
+    decided_duel(store, "ann", INITIAL, "v1", DuelOutcome.LEFT)
+    VersionRegistry(database).promote("v1", "by a test")
+    shown = CliRunner().invoke(app, words)
+    assert shown.exit_code == 0
+    lines = shown.output.splitlines()
+    assert "13 duels decided by 13 people" in lines[0]
+    assert lines[2].split()[:3] == ["1", "*", "v1"]
+    assert lines[3].split()[:3] == ["2", "initial", "1000"]
+    assert lines[4].split()[:3] == ["-", "v2", "-"]
+    assert lines[-1].startswith("No rating")
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
+    assert [row["version"] for row in told["ratings"]] == told["versions"] == ["v1", INITIAL, "v2"]
+    assert [row["champion"] for row in told["ratings"]] == [True, False, False]
+    assert told["meetings"][0] == [0, 13, 0]
+    assert told["win_shares"][0][1] == pytest.approx(12 / 13)
+
+
+def test_a_version_without_a_rank_is_explained(database: FeedbackDatabase) -> None:
+    store = FeedbackStore(database)
+    decided_duel(store, "ann", "v1", INITIAL, DuelOutcome.LEFT)
+    lines = in_lines(leaderboard(VersionRegistry(database).list(), store.snapshot().duels), INITIAL)
+    assert "decided by 1 person; 95 % intervals by drawing conversations" in lines[0]
+    assert lines[2].split()[0] == "-"
+    assert any(line.startswith("No rank") for line in lines)

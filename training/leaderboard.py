@@ -1,0 +1,71 @@
+"""The leaderboard from the store: which duels count as contests, and the table that is printed.
+
+A duel counts when two different versions met in it and somebody who may be learned from decided it. Both bad is a tie:
+neither was preferred.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from nightschool.records import Duel, DuelOutcome, Version
+from training.ratings import Contest, Leaderboard, Outcome, Rating, rate
+
+OUTCOMES = {
+    DuelOutcome.LEFT: Outcome.LEFT,
+    DuelOutcome.RIGHT: Outcome.RIGHT,
+    DuelOutcome.TIE: Outcome.TIE,
+    DuelOutcome.BOTH_BAD: Outcome.TIE,
+}
+
+
+def leaderboard(versions: Sequence[Version], duels: Sequence[Duel]) -> Leaderboard:
+    """All versions, rated by the duels people decided."""
+    return rate([version.id for version in versions], contests_of(duels))
+
+
+def contests_of(duels: Sequence[Duel]) -> list[Contest]:
+    """Decided duels between two different versions of ours; imported ones were written by none."""
+    return [
+        Contest(duel.left.version, duel.right.version, OUTCOMES[duel.outcome], duel.person_id, duel.conversation_id)
+        for duel in duels
+        if duel.outcome is not None
+        and duel.left.version is not None
+        and duel.right.version is not None
+        and duel.left.version != duel.right.version
+    ]
+
+
+def as_json(board: Leaderboard, champion: str) -> dict[str, Any]:
+    """The leaderboard as one JSON object."""
+    found = asdict(board)
+    for row in found["ratings"]:
+        row["champion"] = row["version"] == champion
+    return found
+
+
+def in_lines(board: Leaderboard, champion: str) -> list[str]:
+    """The leaderboard as a table a person can read."""
+    if not board.duels:
+        return ["No duel between two versions is decided yet; judge some in the chat."]
+    people = "1 person" if board.people == 1 else f"{board.people} people"
+    lines = [
+        f"{board.duels} duels decided by {people}; 95 % intervals by drawing {board.drawn}; the initial model is at "
+        "1000.",
+        f"{'rank':>4}   {'version':<16} {'rating':>6}  {'interval':>11}  {'duels':>5}  won-tied-lost",
+    ]
+    lines += [_line(rating, champion) for rating in board.ratings]
+    if any(rating.rank is None and rating.rating is not None for rating in board.ratings):
+        lines.append("No rank: the votes cannot tell that version from any other yet.")
+    if any(rating.rating is None for rating in board.ratings):
+        lines.append("No rating: no duel connects that version with the others.")
+    return lines
+
+
+def _line(rating: Rating, champion: str) -> str:
+    mark = "*" if rating.version == champion else " "
+    rank = "-" if rating.rank is None else str(rating.rank)
+    number = "-" if rating.rating is None else f"{rating.rating:.0f}"
+    interval = "" if rating.low is None or rating.high is None else f"{rating.low:.0f}..{rating.high:.0f}"
+    score = f"{rating.wins}-{rating.ties}-{rating.losses}"
+    return f"{rank:>4} {mark} {rating.version:<16} {number:>6}  {interval:>11}  {rating.duels:>5}  {score}"
