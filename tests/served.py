@@ -34,7 +34,7 @@ SLOW = "slow"
 EVIL = "evil"
 """The version of this name says every text of `tests.payloads`."""
 LONG = "long"
-"""The version of this name writes two hundred paragraphs in about two seconds."""
+"""The version of this name writes eighty paragraphs in about two seconds."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ def build(folder: Path) -> "FastAPI":
     store, book, engine = FeedbackStore(database), NightBook(database), ScriptedEngine()
     store.close_abandoned_replies()
     engine.breaks_after = {BROKEN: 1}
-    engine.seconds_per_word = {SLOW: 0.05, LONG: 0.005}
+    engine.seconds_per_word = {SLOW: 0.05, LONG: 0.01}
     engine.scripts[SLOW] = " ".join(str(number) for number in range(1000))
     engine.scripts[EVIL] = "\n\n".join(PAYLOADS)
-    engine.scripts[LONG] = "\n\n".join(f"Paragraph {number}." for number in range(200))
+    engine.scripts[LONG] = "\n\n".join(f"Paragraph {number}." for number in range(80))
     sampling = Sampling(0.7, 1000)
     accounts = Accounts(folder / "accounts") if (folder / "accounts").exists() else None
     return create_app(
