@@ -5,14 +5,15 @@ of the branch that is shown. Every method that takes a person refuses rows of so
 
 The longer work is done by functions on the open database, which only this store calls: `feedback_conversations` (list,
 search, branches), `feedback_judging` (thumbs, rankings, corrections), `feedback_duels` (how they end),
-`feedback_reading` (what the night reads) and `feedback_import` (preferences made elsewhere).
+`feedback_rounds` (what is put to people to rank), `feedback_reading` (what the night reads), `feedback_tally` (how much
+there is of it) and `feedback_import` (preferences made elsewhere).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from nightschool import feedback_conversations, feedback_duels, feedback_judging
+from nightschool import feedback_conversations, feedback_duels, feedback_judging, feedback_rounds
 from nightschool.errors import BadInput
 from nightschool.feedback_import import add_preferences
 from nightschool.feedback_reading import read_snapshot
@@ -26,6 +27,7 @@ from nightschool.feedback_rows import (
     style_columns,
     title_of,
 )
+from nightschool.feedback_tally import read_tally
 from nightschool.ids import new_id, utc_now
 from nightschool.records import (
     OWNERS_STYLE,
@@ -36,14 +38,20 @@ from nightschool.records import (
     FoundConversation,
     Message,
     Preference,
+    RankingRound,
     Reply,
     ReplyStatus,
+    RoundOutcome,
     Sampling,
     Style,
+    Tally,
     ThumbValue,
     Turn,
 )
 from nightschool.schema import FeedbackDatabase
+
+JUDGEMENT_TABLES = {"duel": "duels", "thumb": "thumbs", "ranking": "rankings", "correction": "corrections"}
+"""Kind of a judgement's source -> the table its row is in."""
 
 
 class FeedbackStore:
@@ -64,6 +72,19 @@ class FeedbackStore:
         """Whether what this person says and judges may be learned from: yes, until they say no."""
         row = self._one("SELECT consent FROM people WHERE id = ?", person_id)
         return row is None or bool(row["consent"])
+
+    def not_to_be_learned_from(self, sources: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those judgements, by (kind, id) of their rows, whose person has said no since or whose row is gone."""
+        allowed: set[tuple[str, str]] = set()
+        for kind, table in JUDGEMENT_TABLES.items():
+            ids = [row_id for source, row_id in sources if source == kind]
+            rows = self._database.read().query(
+                f"""SELECT j.id FROM {table} j JOIN people p ON p.id = j.person_id
+                    WHERE p.consent = 1 AND j.id IN (SELECT value FROM json_each(?))""",
+                [json.dumps(ids)],
+            )
+            allowed |= {(kind, row["id"]) for row in rows}
+        return set(sources) - allowed
 
     # ---- conversations -------------------------------------------------------------------------------------------
 
@@ -86,7 +107,8 @@ class FeedbackStore:
 
     def conversation(self, conversation_id: str, person_id: str) -> Conversation:
         row = self._one(
-            "SELECT * FROM conversations WHERE id = ? AND person_id = ? AND deleted_at IS NULL",
+            f"""SELECT * FROM conversations c
+                WHERE id = ? AND person_id = ? AND deleted_at IS NULL AND {feedback_conversations.OF_CHAT}""",
             conversation_id,
             person_id,
         )
@@ -256,6 +278,62 @@ class FeedbackStore:
         with self._database.write() as db:
             feedback_judging.withdraw_correction(db, reply_id, person_id)
 
+    # ---- rounds of the Rank page ---------------------------------------------------------------------------------
+
+    def start_round(self, person_id: str, prompt_id: str, language: str, text: str) -> tuple[str, str, str]:
+        """Put a prompt to a person in a conversation of its own; (round, conversation, question)."""
+        with self._database.write() as db:
+            round_id = feedback_rounds.add_round(db, person_id, prompt_id, language, text)
+            return round_id, *feedback_rounds.place_of(db, round_id)
+
+    def seat_replies(self, round_id: str, reply_ids: Sequence[str]) -> None:
+        """Keep the order in which the replies of a round are first shown."""
+        with self._database.write() as db:
+            feedback_rounds.seat(db, round_id, reply_ids)
+
+    def keep_seated(self, round_id: str, reply_ids: Sequence[str]) -> None:
+        """Leave only these replies of a round to be put in order."""
+        with self._database.write() as db:
+            feedback_rounds.keep_seated(db, round_id, reply_ids)
+
+    def open_rounds(self, person_id: str, language: str) -> list[str]:
+        """The person's undecided rounds in one language, oldest first: the first one is shown."""
+        return feedback_rounds.open_rounds(self._database.read(), person_id, language)
+
+    def asked_prompts(self, person_id: str) -> list[str]:
+        """The bank's prompts that this person was asked about, each as often as that."""
+        return feedback_rounds.asked_prompts(self._database.read(), person_id)
+
+    def ranking_round(self, round_id: str, person_id: str) -> RankingRound:
+        with self._database.snapshot() as db:
+            return feedback_rounds.read_round(db, round_id, person_id)
+
+    def rank_round(self, round_id: str, person_id: str, reply_ids: Sequence[str], ranks: Sequence[int]) -> None:
+        """Decide a round by an order of its replies, once; the same order again is the same one vote.
+
+        Raises `BadInput` when it was decided otherwise, is somebody else's, or as `rank` does.
+        """
+        with self._database.write() as db:
+            feedback_rounds.rank_round(db, round_id, person_id, reply_ids, ranks)
+
+    def close_round(self, round_id: str, person_id: str, outcome: RoundOutcome) -> None:
+        """End a round without an order. Raises `BadInput` when it was decided before or is somebody else's."""
+        with self._database.write() as db:
+            feedback_rounds.close_round(db, round_id, person_id, outcome)
+
+    def reopen_last_round(self, person_id: str, language: str) -> str:
+        """Take back the person's last order or skip in a language; the round that is open again."""
+        with self._database.write() as db:
+            return feedback_rounds.reopen_last(db, person_id, language)
+
+    def has_decided_round(self, person_id: str, language: str) -> bool:
+        """Whether there is an order or a skip to take back."""
+        return feedback_rounds.last_decided(self._database.read(), person_id, language) is not None
+
+    def count_ranked(self, person_id: str) -> int:
+        """How many rounds the person put in order."""
+        return feedback_rounds.count_ranked(self._database.read(), person_id)
+
     # ---- duels ---------------------------------------------------------------------------------------------------
 
     def start_duel(
@@ -346,6 +424,10 @@ class FeedbackStore:
         """What consenting people had judged at one moment; votes that come later wait for the next night."""
         with self._database.snapshot() as db:
             return read_snapshot(db)
+
+    def tally(self) -> Tally:
+        """How much people who consent had judged by now."""
+        return read_tally(self._database.read())
 
     def counts(self) -> tuple[int, int]:
         """How many decided duels and active thumbs there are in conversations that are not deleted."""

@@ -63,7 +63,7 @@ def _newest_rankings(db: sqlite_utils.Database) -> list[Row]:
         db.query(
             f"""SELECT * FROM rankings this WHERE person_id {_CONSENTS} AND conversation_id {_KEPT} AND id = (
                     SELECT max(id) FROM rankings
-                    WHERE question_id = this.question_id AND person_id = this.person_id
+                    WHERE question_id = this.question_id AND person_id = this.person_id AND undone_at IS NULL
                 ) ORDER BY id"""
         )
     )

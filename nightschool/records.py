@@ -45,6 +45,12 @@ class DuelOutcome(StrEnum):
     BOTH_BAD = "both_bad"
 
 
+class RoundOutcome(StrEnum):
+    RANKED = "ranked"
+    SKIPPED = "skipped"  # the person declined
+    BROKEN = "broken"  # its replies were not written, or came out the same: nothing to put in order
+
+
 class VerdictKind(StrEnum):
     PROMOTED = "promoted"
     HELD = "held"  # no guard failed, but the exam does not show that it is better
@@ -176,6 +182,31 @@ class Ranking:
     ranks: tuple[int, ...]
     """Rank of each reply, 1 for the best; equal ranks are ties."""
     created_at: str
+
+
+@dataclass(frozen=True)
+class RankingRound:
+    """A prompt of the bank put to one person, with the replies to be put in order."""
+
+    id: str
+    person_id: str
+    prompt_id: str
+    question: str
+    replies: tuple[Reply, ...]
+    """In the order in which they are first shown. Which version wrote which stays on the server until it is ranked."""
+    outcome: RoundOutcome | None
+    ranks: tuple[int, ...]
+    """Rank of each reply in the person's newest order, also one taken back; empty where there is none."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What people who consent to it had judged, as a night counts it before it looks closer."""
+
+    facts: float
+    """Whole judgements: 1 for a duel, K - 1 for a ranking of K, half for a thumb or a correction."""
+    new: int
+    """Judgements that no promoted version was made from."""
 
 
 @dataclass(frozen=True)

@@ -265,6 +265,12 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0006_ended_sessions")
+def _ended_sessions(db: sqlite_utils.Database) -> None:
+    # Logged out: the cookie is still signed, and must not be accepted any more.
+    db.execute("CREATE TABLE ended_sessions (id TEXT PRIMARY KEY, ended_at TEXT NOT NULL) STRICT")
+
+
 @migrations(name="0007_kept_conversations_reasons_search")
 def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
     # A deleted conversation can be had back; until then it is as good as missing, for people and for nights.
@@ -295,6 +301,38 @@ def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
         db.execute(f"CREATE TRIGGER {table}_ad AFTER DELETE ON {table} BEGIN {gone} END")
         db.execute(f"CREATE TRIGGER {table}_au AFTER UPDATE OF {column} ON {table} BEGIN {gone} {new} END")
         db.execute(f"INSERT INTO {table}_fts ({table}_fts) VALUES ('rebuild')")
+
+
+@migrations(name="0008_ranking_rounds")
+def _ranking_rounds(db: sqlite_utils.Database) -> None:
+    # A prompt of the bank put to a person, and what became of it. Its conversation is not of the chat.
+    db.execute(
+        """CREATE TABLE ranking_rounds (
+            id TEXT PRIMARY KEY,
+            person_id TEXT NOT NULL REFERENCES people(id) ON DELETE CASCADE,
+            conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+            question_id TEXT NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+            prompt_id TEXT NOT NULL,
+            language TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            outcome TEXT CHECK (outcome IN ('ranked', 'skipped', 'broken')),
+            ended_at TEXT,
+            ranking_id TEXT REFERENCES rankings(id) ON DELETE SET NULL
+        ) STRICT"""
+    )
+    db.execute("CREATE INDEX ranking_rounds_by_person ON ranking_rounds(person_id, id)")
+    db.execute("CREATE INDEX ranking_rounds_by_conversation ON ranking_rounds(conversation_id)")
+    # The replies of a round in the order in which they are first shown.
+    db.execute(
+        """CREATE TABLE seated_replies (
+            round_id TEXT NOT NULL REFERENCES ranking_rounds(id) ON DELETE CASCADE,
+            position INTEGER NOT NULL CHECK (position >= 0),
+            reply_id TEXT NOT NULL REFERENCES replies(id) ON DELETE CASCADE,
+            PRIMARY KEY (round_id, position)
+        ) STRICT"""
+    )
+    # A ranking that its person took back: it stays as history, the night does not read it.
+    db.execute("ALTER TABLE rankings ADD COLUMN undone_at TEXT")
 
 
 class FeedbackDatabase:

@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """Names by which browsers may call this server besides its address, `localhost` and the machine's own name."""
     duel_share: float = Field(0.2, ge=0, le=1)
     """Share of turns answered by two versions side by side without being asked."""
+    rank_replies: int = Field(4, ge=3, le=4)
+    """How many replies to one prompt the Rank page asks people to put in order."""
     temperature: float = Field(0.7, gt=0, le=2)
     """Served temperature; the night samples and trains at the same one."""
     max_new_tokens: int = Field(256, ge=1, le=4096)

@@ -57,7 +57,8 @@ LOGGING = {"debug", "info", "warning", "error", "exception"}
 def strays_in(source: str) -> list[str]:
     """Texts of a module that a person would read and that stand in no catalogue."""
     tree = ast.parse(source)
-    unspoken = {id(part) for node in ast.walk(tree) for part in _unspoken(node)}
+    raised = {name.id for node in ast.walk(tree) if isinstance(node, ast.Raise) for name in _names_in(node)}
+    unspoken = {id(part) for node in ast.walk(tree) for part in _unspoken(node, raised)}
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg in SPOKEN_KEYWORDS and _is_word(node.value):
@@ -67,13 +68,20 @@ def strays_in(source: str) -> list[str]:
     return found
 
 
-def _unspoken(node: ast.AST) -> Iterator[ast.AST]:
+def _names_in(node: ast.AST) -> Iterator[ast.Name]:
+    return (part for part in ast.walk(node) if isinstance(part, ast.Name))
+
+
+def _unspoken(node: ast.AST, raised: set[str]) -> Iterator[ast.AST]:
     """Parts that nobody reads: docstrings, errors (their English is a message id), logs, ids of elements, fonts."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         yield node.value
     is_log = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOGGING
     is_id = isinstance(node, ast.keyword) and node.arg in UNSPOKEN_KEYWORDS
-    if is_log or is_id or isinstance(node, ast.Raise):
+    is_error = isinstance(node, ast.Raise) or (
+        isinstance(node, ast.Assign) and any(name.id in raised for target in node.targets for name in _names_in(target))
+    )
+    if is_log or is_id or is_error:
         yield from ast.walk(node)
 
 
@@ -90,8 +98,9 @@ def _is_word(node: ast.expr) -> bool:
 
 
 NOT_WORDS = {
+    "NightSchool",  # its name
     "Like", "Dislike",  # Gradio's own values of a thumb, which it translates
-    "Content-Disposition", "Cache-Control",  # headers
+    "Content-Disposition", "Cache-Control", "application/jsonl; charset=utf-8", 'attachment; filename="',  # of HTTP
 }  # fmt: skip
 
 
@@ -124,6 +133,7 @@ def test_a_stray_in_the_source_is_seen(source: str) -> None:
     [
         '"""A docstring with words."""',
         'raise BadInput("There is no answer yet.")',
+        'REFUSED = "There is no answer yet."\nraise BadInput(REFUSED)',
         'log.warning("The version %s", x)',
         'gr.Button(words("chat.send"), elem_id="Send now", variant="primary")',
         "x = '<div class=\"tile wide\"><b>'",
