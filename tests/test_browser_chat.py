@@ -29,14 +29,14 @@ WIDE = "document.documentElement.scrollWidth > window.innerWidth"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One site for the tests of this module; every test is a new person on it."""
     with served(tmp_path_factory.mktemp("site")) as running:
-        for name in (EVIL, LONG, SLOW, SECOND):
-            add_version(running, name)
+        for name in (EVIL, LONG, SLOW):
+            add_version(running, name, VerdictKind.REJECTED)  # such a version is drawn for no duel
+        add_version(running, SECOND)
         yield running
 
 
-def add_version(site: Site, name: str) -> None:
-    version = Version(name, INITIAL, utc_now(), None, "base", "sha", VerdictKind.PROMOTED)
-    VersionRegistry(site.database).add(version, [])
+def add_version(site: Site, name: str, verdict: VerdictKind = VerdictKind.PROMOTED) -> None:
+    VersionRegistry(site.database).add(Version(name, INITIAL, utc_now(), None, "base", "sha", verdict), [])
 
 
 @contextmanager
@@ -509,20 +509,6 @@ def test_no_payload_runs_or_calls_home_wherever_a_text_is_shown(chat: Page, site
     assert chat.evaluate("window.ran") is None
     assert chat.locator("#talk :is(img, iframe, object, embed, script, style, link, form, video)").count() == 0
     assert chat.locator("#conversations :is(img, iframe, script)").count() == 0
-
-
-def send_raw(page: Page, text: str) -> None:
-    before = page.get_by_test_id("bot").count()
-    page.locator("#box textarea").fill(text)
-    page.locator("#box textarea").press("Enter")
-    expect(page.get_by_test_id("bot")).to_have_count(before + 1)
-    written(page)
-
-
-def ask_for_duel_raw(page: Page, text: str) -> None:
-    page.locator("#box textarea").fill(text)
-    button(page, "Compare two answers").click()
-    expect(page.locator("#vote-left")).to_be_enabled()
 
 
 # ---- a phone ---------------------------------------------------------------------------------------------------------
