@@ -485,9 +485,13 @@ def test_a_vote_without_an_answer_of_the_server_can_be_repeated(chat: Page, site
 
 def test_no_payload_runs_or_calls_home_wherever_a_text_is_shown(chat: Page, site: Site) -> None:
     with champion(site, EVIL):
-        for start in range(0, len(PAYLOADS), 2):  # the scripted engine takes 200 letters
-            send_raw(chat, "\n".join(PAYLOADS[start : start + 1])[:200])
-        ask_for_duel_raw(chat, PAYLOADS[1])
+        for payload in PAYLOADS[::2]:
+            before = chat.get_by_test_id("bot").count()
+            chat.locator("#box textarea").fill(payload)
+            chat.locator("#box textarea").press("Enter")
+            expect(chat.get_by_test_id("bot")).to_have_count(before + 1)
+            written(chat)
+        ask_for_duel(chat, PAYLOADS[1])
         chat.locator("#vote-left").click()
         expect(chat.locator("#status")).to_contain_text("Saved.")
     person = rows(site, "SELECT person_id FROM conversations ORDER BY id DESC LIMIT 1")[0][0]

@@ -12,7 +12,7 @@ from demo.catalogue import Words, catalogue
 from demo.rank_room import Ballot, Standing
 
 BOARD = """<section aria-busy="true">
-  <div class="rank-asked"><p class="rank-slice"></p><h2 class="rank-question"></h2></div>
+  <div class="rank-asked"><p class="rank-slice"></p><h2 class="rank-question users-own"></h2></div>
   <p class="rank-hint"></p>
   <ol aria-label="{answers}"></ol>
   <div class="rank-actions">
