@@ -9,7 +9,7 @@ rankings, corrections), `feedback_reading` (what the night reads) and `feedback_
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nightschool import feedback_judging
@@ -41,6 +41,9 @@ from nightschool.records import (
 )
 from nightschool.schema import FeedbackDatabase
 
+JUDGEMENT_TABLES = {"duel": "duels", "thumb": "thumbs", "ranking": "rankings", "correction": "corrections"}
+"""Kind of a judgement's source -> the table its row is in."""
+
 
 class FeedbackStore:
     """Conversations and judgements in `feedback.db`. Raises `BadInput` for ids that are unknown or somebody else's."""
@@ -60,6 +63,19 @@ class FeedbackStore:
         """Whether what this person says and judges may be learned from: yes, until they say no."""
         row = self._one("SELECT consent FROM people WHERE id = ?", person_id)
         return row is None or bool(row["consent"])
+
+    def not_to_be_learned_from(self, sources: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those judgements, by (kind, id) of their rows, whose person has said no since or whose row is gone."""
+        allowed: set[tuple[str, str]] = set()
+        for kind, table in JUDGEMENT_TABLES.items():
+            ids = [row_id for source, row_id in sources if source == kind]
+            rows = self._database.read().query(
+                f"""SELECT j.id FROM {table} j JOIN people p ON p.id = j.person_id
+                    WHERE p.consent = 1 AND j.id IN (SELECT value FROM json_each(?))""",
+                [json.dumps(ids)],
+            )
+            allowed |= {(kind, row["id"]) for row in rows}
+        return set(sources) - allowed
 
     # ---- conversations -------------------------------------------------------------------------------------------
 
