@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from demo.accounts import Accounts, Role, add, plain, refuse_bad_name
-from demo.classroom import Classroom
+from demo.classroom import Classroom, ThumbReasons
 from demo.explanations import Explanations
 from demo.identity import SESSION_SECONDS, Visitors, load_secret
 from demo.nights import Nights
+from demo.rank_room import RankRoom
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
 from nightschool.records import Sampling
@@ -130,10 +131,19 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
         store.close_abandoned_replies()
         sampling = Sampling(settings.temperature, settings.max_new_tokens)
         classroom = Classroom(
-            store, registry, engine, sampling=sampling, duel_share=settings.duel_share, chance=random.Random()
+            store,
+            registry,
+            engine,
+            sampling=sampling,
+            duel_share=settings.duel_share,
+            chance=random.Random(),
+            reasons=ThumbReasons(settings.thumb_reasons_up, settings.thumb_reasons_down),
         )
         if warning := classroom.warm_up():
             typer.echo(warning)
+        rank_room = RankRoom(
+            store, registry, engine, sampling=sampling, count=settings.rank_replies, chance=random.Random()
+        )
         app = create_app(
             classroom=classroom,
             nights=Nights(book, db=database.path, versions=settings.versions, environment=night_environment(settings)),
@@ -150,10 +160,12 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
             model_name=short_name(engine.model_name),
             is_small=settings.model == EMBEDDED,
             effort=settings.effort,
+            rank_room=rank_room,
             host_names=[settings.host, socket.gethostname(), *settings.host_names],
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
-        serve_app(app, settings.host, listener, words, is_open=accounts is None)
+        with closing(rank_room):
+            serve_app(app, settings.host, listener, words, is_open=accounts is None)
 
 
 def open_engine(settings: Settings) -> "EmbeddedEngine":

@@ -19,11 +19,12 @@ from demo.identity import Visitors
 from demo.languages import HTML_LANG, PREFIX
 from demo.login import login_routes
 from demo.nights import Nights
+from demo.rank_room import RankRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 SCRIPTS = ("streams.js", "session.js", "gradio_words.js")
-STYLES = ("look.css", "header.css")
+STYLES = ("look.css", "header.css", "chat.css", "rank.css")
 OWN_NAMES = frozenset({"localhost"})
 
 
@@ -38,6 +39,7 @@ def create_app(
     model_name: str,
     is_small: bool,
     effort: str,
+    rank_room: RankRoom,
     host_names: Collection[str] = (),
 ) -> FastAPI:
     """The whole site."""
@@ -59,6 +61,7 @@ def create_app(
             visitors=visitors,
             model_line=words("common.small_model", model=model_name) if is_small else model_name,
             effort=effort,
+            rank_room=rank_room,
             words=words,
         )
         app = mount(app, pages, words)

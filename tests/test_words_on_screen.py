@@ -107,8 +107,6 @@ NOT_WORDS = {
 
 @pytest.mark.parametrize("path", SCREENS, ids=lambda path: path.stem)
 def test_the_source_of_a_page_holds_no_word_outside_the_catalogue(path: Path) -> None:
-    if path.stem in UNTRANSLATED_SOURCES:
-        pytest.skip("its words come with its own branch")
     assert [text for text in strays_in(path.read_text(encoding="utf-8")) if text not in NOT_WORDS] == []
 
 
@@ -151,10 +149,6 @@ def test_what_nobody_reads_is_no_stray(source: str) -> None:
 
 # ---- in the browser ------------------------------------------------------------------------------------------------
 
-UNTRANSLATED = {"chat"}
-UNTRANSLATED_SOURCES = {"chat", "chat_view", "conversation_list"}
-"""What another branch of this issue translates; empty when they are together."""
-
 COLLECT = """() => {
   const found = document.title.split(' · ').map((part) => ['title', part]);
   const isSeen = (element) => {  // what waits at opacity 0 for a pointer counts; Gradio's progress is at 0 for good
@@ -181,6 +175,7 @@ COLLECT = """() => {
 BANK = {prompt.text for language in LANGUAGES for prompt in prompt_bank(language)}
 """What the Rank page asks and the Chat page gives as examples."""
 NAMES = {NAME, NAME[0], "initial", "scripted", "slow", QUESTION, "NightSchool"}
+NAMES |= {"s"}  # the key that skips a duel
 
 
 @cache
@@ -270,14 +265,49 @@ def test_the_log_in_page_shows_only_words_of_its_language(page: Page, site: Site
 @pytest.mark.browser
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_shows_only_words_of_its_language(page: Page, site: Site, language: Language, name: str) -> None:
-    if name in UNTRANSLATED:
-        pytest.skip("its words come with its own branch")
     log_in(page)
     page.goto(f"{site.url}{PREFIX[language]}{PAGES[name]}")
     expect(page.locator("#site-header .person")).to_be_visible(timeout=PATIENCE)
     page.locator("#site-header summary").click()
     page.wait_for_timeout(2500)  # the page's own first event
     assert page.evaluate("document.documentElement.lang") == HTML_LANG[language]
+    assert strays_on(page, language) == []
+
+
+@pytest.mark.browser
+def test_the_chat_in_use_shows_only_words_of_its_language(page: Page, language: Language) -> None:
+    def say(name: str) -> str:
+        return catalogue()[f"chat.{name}"][language]
+
+    def click(name: str) -> None:
+        page.get_by_role("button", name=say(name), exact=True).first.click()
+
+    log_in(page)
+    page.locator("#box textarea").fill(QUESTION)
+    page.locator("#box textarea").press("Enter")
+    expect(page.locator(".talk-scroll")).to_have_attribute("aria-busy", "false", timeout=PATIENCE)
+    expect(page.get_by_test_id("bot")).to_have_text(ANSWERS, timeout=PATIENCE)
+    click("bad")
+    expect(page.locator(".why-panel .told")).to_have_text(say("saved"), timeout=PATIENCE)
+    assert strays_on(page, language) == []
+    click("close")
+    click("improve")
+    page.locator(".editor textarea").fill(QUESTION)
+    assert strays_on(page, language) == []
+    page.locator(".editor .primary").click()
+    expect(page.locator(".turn-mark")).to_contain_text(say("corrected"), timeout=PATIENCE)
+    page.locator("#settings").click()
+    page.locator("#box textarea").fill(QUESTION)
+    page.locator("#compare").click()
+    expect(page.locator("#vote-skip")).to_be_enabled(timeout=PATIENCE)
+    assert strays_on(page, language) == []
+    page.locator("#vote-skip").click()
+    expect(page.locator("#duel")).to_be_hidden(timeout=PATIENCE)
+    page.locator("#conversations li").first.hover()
+    page.locator("#conversations .entry-tools .tool").last.click()
+    expect(page.locator("#conversations .undo")).to_have_text(say("undo"), timeout=PATIENCE)
+    page.locator("#search").fill(QUESTION * 2)
+    expect(page.locator("#conversations .quiet")).to_contain_text(QUESTION * 2, timeout=PATIENCE)
     assert strays_on(page, language) == []
 
 
