@@ -9,6 +9,7 @@ import pytest
 from demo.accounts import Role, add
 from demo.attempts import PER_NAME
 from demo.identity import COOKIE, SESSION
+from demo.login import LARGEST_FORM
 from tests.served import Site, served
 
 PASSWORD = "a long enough password"
@@ -107,6 +108,10 @@ def test_a_form_of_another_site_or_without_an_origin_is_refused(site: Site, orig
 def test_a_log_in_never_leads_to_another_site(client: httpx.Client, target: str) -> None:
     assert 'value="/"' in client.get("/login", params={"next": target}).text
     assert log_in(client, "Anna", PASSWORD, next=target).headers["location"] == "/"
+
+
+def test_a_form_that_is_too_large_is_nobodys(client: httpx.Client) -> None:
+    assert log_in(client, "Anna", PASSWORD, more="x" * LARGEST_FORM).status_code == 401
 
 
 def test_logging_out_ends_the_session_of_this_browser(client: httpx.Client) -> None:
