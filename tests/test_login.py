@@ -178,6 +178,7 @@ def test_the_browsers_language_leads_to_the_pages_of_that_language(anonymous: Si
         page = client.get(f"/zh{path}", headers={"Accept-Language": "zh-CN"})
         assert page.status_code == 200
         assert '<html\n\tlang="zh-CN"' in page.text
+        assert page.text.index("nightschoolLanguage = 'zh-CN'") < page.text.index("window.gradio_config")
         assert 'lang="en"' in client.get(path, headers={"Accept-Language": "en"}).text[:60]
 
 
