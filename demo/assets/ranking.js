@@ -28,6 +28,16 @@ const groups = () => {
   return found;
 };
 
+// The order on screen stays with the tab, so that it outlives a reload and a lost connection.
+const KEPT = 'nightschool-order';
+const keep = () => sessionStorage.setItem(KEPT, JSON.stringify({ round, groups: groups() }));
+const orderOf = (value) => {
+  const given = value.groups || [];
+  const last = JSON.parse(sessionStorage.getItem(KEPT) || '{"groups":[]}');
+  const names = (order) => String(order.flat().sort());
+  return last.round === value.round && names(last.groups) === names(given) ? last.groups : given;
+};
+
 // ---- texts: paragraphs, code between ``` and between `, bold between ** -----------------------------------------
 
 const inline = (text) =>
@@ -122,6 +132,7 @@ const put = (card, to) => {
   const first = cards()[0];
   tied.delete(first.dataset.name);
   number();
+  keep();
   told(say('moved', { place: place(card) + 1, count: cards().length }));
 };
 
@@ -131,6 +142,7 @@ const toggleTie = (card) => {
   if (tied.has(name)) tied.delete(name);
   else tied.add(name);
   number();
+  keep();
   told(say(tied.has(name) ? 'now_tied' : 'not_tied'));
 };
 
@@ -140,7 +152,7 @@ const show = () => {
   const value = props.value || {};
   if (value.round !== round) {
     round = value.round || null;
-    const order = value.groups || [];
+    const order = orderOf(value);
     tied = new Set(order.flatMap((group) => group.slice(1)));
     const hadFocus = list.contains(document.activeElement) || find('.rank-actions').contains(document.activeElement);
     list.replaceChildren(...order.flat().map(makeCard));
