@@ -30,7 +30,8 @@ def read_tally(db: sqlite_utils.Database) -> Tally:
                     SELECT source_kind, source_id FROM receipts JOIN versions ON versions.id = receipts.version_id
                     WHERE versions.verdict = 'promoted'
                 )) AS new
-                FROM ({_JUDGED}) WHERE person_id IN (SELECT id FROM people WHERE consent = 1)"""
+                FROM ({_JUDGED}) WHERE person_id IN (SELECT id FROM people WHERE consent = 1)
+                AND conversation_id IN (SELECT id FROM conversations WHERE deleted_at IS NULL)"""
         )
     )
     return Tally(float(row["facts"]), int(row["new"]))

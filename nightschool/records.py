@@ -90,8 +90,35 @@ class Turn:
     status: ReplyStatus | None = None
     version: str | None = None
     thumb: ThumbValue | None = None
-    sibling_count: int = 1
-    """How many messages share the parent: more than one after a regeneration or a duel."""
+    reasons: tuple[str, ...] = ()
+    """Why the thumb: keys of `thumb_reasons_up` or `thumb_reasons_down`."""
+    comment: str = ""
+    correction: str | None = None
+    """What this person would have answered; from then on it is the conversation's text."""
+    siblings: tuple[str, ...] = ()
+    """Ids of the messages that share the parent, itself included, oldest first."""
+
+    @property
+    def sibling_count(self) -> int:
+        """How many messages share the parent: more than one after an edit, a regeneration or a duel."""
+        return max(len(self.siblings), 1)
+
+    @property
+    def said(self) -> str:
+        """What the conversation goes on from: the correction where there is one."""
+        return self.text if self.correction is None else self.correction
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one conversation is to be answered; None: as the owner has set it."""
+
+    system_prompt: str = ""
+    temperature: float | None = None
+    max_new_tokens: int | None = None
+
+
+OWNERS_STYLE = Style()
 
 
 @dataclass(frozen=True)
@@ -101,6 +128,18 @@ class Conversation:
     title: str
     created_at: str
     leaf_id: str | None
+    style: Style = OWNERS_STYLE
+    last_at: str = ""
+    """When it was last written in; known where conversations are listed."""
+
+
+@dataclass(frozen=True)
+class FoundConversation:
+    """A conversation in which every word of a search occurs, and the place of the first of them."""
+
+    conversation: Conversation
+    excerpt: str
+    """A piece of a message around the word; empty where only the title has it."""
 
 
 @dataclass(frozen=True)

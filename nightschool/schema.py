@@ -24,6 +24,8 @@ from nightschool.ids import utc_now
 from nightschool.records import INITIAL
 
 BUSY_SECONDS = 30.0
+SEARCHED = (("conversations", "title"), ("messages", "text"), ("corrections", "text"))
+"""(table, column) pairs that have a full-text index; `VACUUM` may renumber rows, so rebuild the indexes after one."""
 
 migrations = Migrations("nightschool")
 
@@ -261,6 +263,38 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
             decided_at TEXT NOT NULL
         ) STRICT"""
     )
+
+
+@migrations(name="0007_kept_conversations_reasons_search")
+def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
+    # A deleted conversation can be had back; until then it is as good as missing, for people and for nights.
+    db.execute("ALTER TABLE conversations ADD COLUMN deleted_at TEXT")
+    # How a conversation is answered; NULL: as the owner has set it.
+    db.execute("ALTER TABLE conversations ADD COLUMN system_prompt TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE conversations ADD COLUMN temperature REAL")
+    db.execute("ALTER TABLE conversations ADD COLUMN max_new_tokens INTEGER")
+    # Why a thumb: a JSON list of keys, and the person's own words.
+    db.execute("ALTER TABLE thumbs ADD COLUMN reasons TEXT NOT NULL DEFAULT '[]'")
+    db.execute("ALTER TABLE thumbs ADD COLUMN comment TEXT NOT NULL DEFAULT ''")
+    # When a duel ended without a decision: the person declined, or there was nothing to compare.
+    db.execute("ALTER TABLE duels ADD COLUMN closed_at TEXT")
+    db.execute("CREATE INDEX messages_by_place ON messages(conversation_id, parent_id)")
+    # The views leave out what people deleted.
+    for view, message in (("preference_pairs", "q"), ("unpaired_thumbs", "m")):
+        [sql] = db.execute("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?", [view]).fetchone()
+        kept = f"JOIN conversations c ON c.id = {message}.conversation_id AND c.deleted_at IS NULL"
+        db.execute(f"DROP VIEW {view}")
+        db.execute(sql.replace("\n        WHERE ", f"\n        {kept}\n        WHERE ", 1))
+    # Indexes of three letters in a row, for Chinese too. Named as sqlite-utils names them, but made statement by
+    # statement: its `enable_fts` would commit in the middle of the migration.
+    for table, column in SEARCHED:
+        db.execute(f"CREATE VIRTUAL TABLE {table}_fts USING fts5 ({column}, tokenize='trigram', content='{table}')")
+        gone = f"INSERT INTO {table}_fts ({table}_fts, rowid, {column}) VALUES ('delete', old.rowid, old.{column});"
+        new = f"INSERT INTO {table}_fts (rowid, {column}) VALUES (new.rowid, new.{column});"
+        db.execute(f"CREATE TRIGGER {table}_ai AFTER INSERT ON {table} BEGIN {new} END")
+        db.execute(f"CREATE TRIGGER {table}_ad AFTER DELETE ON {table} BEGIN {gone} END")
+        db.execute(f"CREATE TRIGGER {table}_au AFTER UPDATE OF {column} ON {table} BEGIN {gone} {new} END")
+        db.execute(f"INSERT INTO {table}_fts ({table}_fts) VALUES ('rebuild')")
 
 
 @migrations(name="0008_ranking_rounds")

@@ -14,7 +14,7 @@ PACKAGES = ("nightschool", "demo", "training")
 
 # What the feedback store is made of: functions on an open database, called by the store alone.
 FEEDBACK_PARTS = {"feedback_rows", "feedback_reading", "feedback_judging", "feedback_import"}
-FEEDBACK_PARTS |= {"feedback_rounds", "feedback_tally"}
+FEEDBACK_PARTS |= {"feedback_conversations", "feedback_duels", "feedback_rounds", "feedback_tally"}
 
 # module of nightschool: (modules of nightschool, packages of others) it may import beside the standard library
 RULES: dict[str, tuple[set[str], set[str]]] = {
@@ -28,6 +28,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_rows": ({"ids", "records"}, {"sqlite_utils"}),
     "feedback_reading": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback_judging": ({"errors", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_duels": ({"errors", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_conversations": ({"errors", "feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback_import": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback_rounds": ({"errors", "feedback_judging", "feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback_tally": ({"records"}, {"sqlite_utils"}),

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -29,11 +28,11 @@ WIDE = "document.documentElement.scrollWidth > window.innerWidth"
 
 
 @contextmanager
-def school(folder: Path, texts: dict[str, str] | None = None, language: Any = "en") -> Iterator[Site]:
+def school(folder: Path, texts: dict[str, str] | None = None) -> Iterator[Site]:
     """A site with a version for each text; the second one answers."""
     texts = texts or TEXTS
     (folder / SCRIPTS).write_text(json.dumps(texts), encoding="utf-8")
-    with served(folder, language) as site:
+    with served(folder) as site:
         registry = VersionRegistry(site.database)
         for name in list(texts)[1:]:
             registry.add(Version(name, INITIAL, utc_now(), None, "base", name, VerdictKind.PROMOTED), [])
@@ -370,9 +369,10 @@ def test_buttons_are_large_enough_for_a_finger(phone: Page, site: Site) -> None:
     expect(phone.locator(".rank-line")).to_have_text("Saved.")
 
 
-def test_the_page_speaks_chinese_and_asks_in_chinese(page: Page, tmp_path: Path) -> None:
-    with school(tmp_path, language="zh") as site, watched(page):
-        opened(page, site)
+def test_the_page_speaks_chinese_and_asks_in_chinese(page: Page, site: Site) -> None:
+    with watched(page):
+        page.goto(f"{site.url}/zh/rank")
+        ready(page)
         assert re.search("[\u4e00-\u9fff]", page.locator(".rank-question").inner_text())
         expect(page.locator("#rank-standing")).to_contain_text("您还没有排过。")
         page.locator(".rank-down").first.click()

@@ -39,7 +39,7 @@ def rows(site: Site, sql: str) -> list[Any]:
 
 def shown(visitor: Visitor, site: Site) -> str:
     """Open the page; the round it shows."""
-    assert visitor.fire("rank-board", "continued", told={})["success"]
+    assert visitor.fire("rank-board", "continued", given={})["success"]
     person_id = site.visitors.read(dict(visitor.client.cookies))
     sql = f"SELECT id FROM ranking_rounds WHERE person_id = '{person_id}' AND outcome IS NULL ORDER BY id LIMIT 1"
     [(round_id,)] = rows(site, sql)
@@ -52,7 +52,7 @@ def test_the_page_gives_a_new_visitor_a_cookie(site: Site) -> None:
 
 def test_an_order_of_the_page_is_stored(visitor: Visitor, site: Site) -> None:
     round_id = shown(visitor, site)
-    answer = visitor.fire("rank-board", "ranked", told={"round": round_id, "groups": [["3"], ["0", "1"], ["2"]]})
+    answer = visitor.fire("rank-board", "ranked", given={"round": round_id, "groups": [["3"], ["0", "1"], ["2"]]})
     assert answer["success"]
     assert "Written by v1" in str(answer)
     sql = f"""SELECT k.rank FROM ranking_rounds g JOIN seated_replies s ON s.round_id = g.id
@@ -67,7 +67,7 @@ def test_an_order_of_the_page_is_stored(visitor: Visitor, site: Site) -> None:
 )
 def test_a_forged_order_is_refused_in_a_sentence(visitor: Visitor, site: Site, groups: object) -> None:
     round_id = shown(visitor, site)
-    answer = visitor.fire("rank-board", "ranked", told={"round": round_id, "groups": groups})
+    answer = visitor.fire("rank-board", "ranked", given={"round": round_id, "groups": groups})
     assert answer["success"] is False
     assert "answers" in answer["output"]["error"]
     assert "Traceback" not in str(answer)
@@ -79,7 +79,7 @@ def test_a_forged_order_is_refused_in_a_sentence(visitor: Visitor, site: Site, g
     "told", [None, {}, {"round": None}, {"round": ["x"]}, {"round": "<img src=x>", "groups": [["0"]]}]
 )
 def test_a_round_that_does_not_exist_is_refused(visitor: Visitor, event: str, told: dict[str, Any] | None) -> None:
-    answer = visitor.fire("rank-board", event, told=told)
+    answer = visitor.fire("rank-board", event, given=told)
     assert answer["success"] is False
     assert "<" not in str(answer["output"]["error"])
 
@@ -91,7 +91,7 @@ def test_somebody_else_can_neither_rank_nor_skip_it(visitor: Visitor, site: Site
         stranger = Visitor(other)
         for event in ("ranked", "skipped"):
             told = {"round": round_id, "groups": [["0"], ["1"], ["2"], ["3"]]}
-            assert "not yours" in stranger.fire("rank-board", event, told=told)["output"]["error"]
+            assert "not yours" in stranger.fire("rank-board", event, given=told)["output"]["error"]
     assert rows(site, f"SELECT outcome FROM ranking_rounds WHERE id = '{round_id}'") == [(None,)]
 
 
@@ -100,7 +100,7 @@ def test_without_a_cookie_nothing_is_shown_or_stored(site: Site) -> None:
     with httpx.Client(base_url=site.url, timeout=20) as nobody:
         visitor = Visitor(nobody)
         for event in ("continued", "ranked", "skipped", "undone"):
-            assert "does not know you" in visitor.fire("rank-board", event, told={"round": "r"})["output"]["error"]
+            assert "does not know you" in visitor.fire("rank-board", event, given={"round": "r"})["output"]["error"]
     assert rows(site, "SELECT count(*) FROM ranking_rounds") == before
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import gradio as gr
 from gradio.events import api
 
-from demo.catalogue import LANGUAGES, Language
+from demo.catalogue import LANGUAGES, Language, Words
 from demo.classroom import Classroom
 from demo.identity import Visitors
 from demo.pages.common import person_of, told_in_words
@@ -25,10 +25,11 @@ THUMBS = {"up": ThumbValue.UP, "down": ThumbValue.DOWN, "none": None}
 class PublicApi:
     """The published functions. Their names and parameters are a promise to programs of others."""
 
-    def __init__(self, classroom: Classroom, rank_room: RankRoom, visitors: Visitors) -> None:
+    def __init__(self, classroom: Classroom, rank_room: RankRoom, visitors: Visitors, words: Words) -> None:
         self._classroom = classroom
         self._room = rank_room
         self._visitors = visitors
+        self._words = words
 
     def publish(self) -> None:
         """Make them endpoints of the Blocks being built."""
@@ -115,7 +116,7 @@ class PublicApi:
         return {"undone": True}
 
     def _told(self) -> AbstractContextManager[None]:
-        return told_in_words()
+        return told_in_words(self._words)
 
 
 def _language(given: str) -> Language:

@@ -86,7 +86,7 @@ class RankPage:
             yield {self.board: ballot_value(ballot, standing, self._words, line)}
 
     def _told(self) -> AbstractContextManager[None]:
-        return told_in_words()
+        return told_in_words(self._words)
 
 
 def groups_of(given: object) -> Groups:
