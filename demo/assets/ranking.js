@@ -74,7 +74,7 @@ const makeCard = (name) => {
   }
   const tie = make('button', 'rank-tie', say('tie'));
   tie.type = 'button';
-  card.append(tie, rail, make('div', 'rank-text'), moves, make('p', 'rank-version'));
+  card.append(tie, rail, make('div', 'rank-text users-own'), moves, make('p', 'rank-version'));
   return card;
 };
 
