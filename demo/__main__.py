@@ -24,7 +24,7 @@ import typer
 from demo.accounts import Accounts, Role, add, plain, refuse_bad_name
 from demo.classroom import Classroom, ThumbReasons
 from demo.explanations import Explanations
-from demo.identity import Visitors, load_secret
+from demo.identity import SESSION_SECONDS, Visitors, load_secret
 from demo.nights import Nights
 from demo.rank_room import RankRoom
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
@@ -32,6 +32,7 @@ from nightschool.feedback import FeedbackStore
 from nightschool.records import Sampling
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
+from nightschool.sessions import EndedSessions
 from nightschool.settings import EMBEDDED, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -151,12 +152,16 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
             ),
             book=book,
             store=store,
-            visitors=Visitors(load_secret(secret_path(database.path)), accounts),
+            visitors=Visitors(
+                load_secret(secret_path(database.path)),
+                accounts,
+                EndedSessions(database, kept_seconds=SESSION_SECONDS),
+            ),
             model_name=short_name(engine.model_name),
             is_small=settings.model == EMBEDDED,
             effort=settings.effort,
-            host_names=[settings.host, socket.gethostname(), *settings.host_names],
             rank_room=rank_room,
+            host_names=[settings.host, socket.gethostname(), *settings.host_names],
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
         with closing(rank_room):

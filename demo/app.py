@@ -48,7 +48,7 @@ def build_pages(
     blocks = gr.Blocks(title=words("common.brand"), fill_height=True, fill_width=True, analytics_enabled=False)
     with blocks:
         if words.language == LANGUAGES[0]:
-            PublicApi(classroom, rank_room, visitors, words).publish()  # before the pages: names go to who comes first
+            PublicApi(classroom, rank_room, visitors, words).publish()  # first: names go to who comes first
         header(blocks, "chat", visitors, words)
         ChatPage(blocks, classroom, visitors, explanations, model_line=model_line, words=words)
     with blocks.route(words("common.page_rank"), PAGES["rank"]):

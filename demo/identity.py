@@ -16,6 +16,7 @@ import secrets
 import tempfile
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
@@ -23,6 +24,7 @@ from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 from demo.accounts import Account, Accounts
 from nightschool.errors import StoreError
 from nightschool.ids import new_id
+from nightschool.sessions import EndedSessions
 
 COOKIE = "nightschool_person"
 SESSION = "nightschool_session"
@@ -31,11 +33,21 @@ SESSION_SECONDS = 30 * 24 * 3600
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Session:
+    """What a session's cookie says, once its signature was checked."""
+
+    name: str
+    seal: str
+    id: str
+
+
 class Visitors:
     """Issues and reads the cookies of one installation: anonymous ones, or the sessions of its accounts."""
 
-    def __init__(self, secret: bytes, accounts: Accounts | None = None) -> None:
+    def __init__(self, secret: bytes, accounts: Accounts | None = None, ended: EndedSessions | None = None) -> None:
         self.accounts = accounts
+        self._ended = ended
         self._secret = secret
         self._signer = URLSafeSerializer(secret, salt="nightschool-person")
         self._sessions = URLSafeTimedSerializer(secret, salt="nightschool-session")
@@ -58,22 +70,32 @@ class Visitors:
     def log_in(self, name: str, password: str) -> str | None:
         """The session cookie's value if the password is right. Raises `StoreError` when the accounts cannot be read."""
         account = self.accounts.verify(name, password) if self.accounts is not None else None
-        return None if account is None else str(self._sessions.dumps([account.name, account.seal]))
+        return None if account is None else str(self._sessions.dumps([account.name, account.seal, new_id()]))
+
+    def log_out(self, cookies: Mapping[str, str]) -> None:
+        """End the session for good: a copy of its cookie is worth nothing from now on. Raises `StoreError`."""
+        session = self._session(cookies)
+        if session is not None and self._ended is not None:
+            self._ended.end(session.id)
 
     def account(self, cookies: Mapping[str, str]) -> Account | None:
         """Whose session it is; None where there are no accounts, or the session does not hold (any more)."""
-        if self.accounts is None or SESSION not in cookies:
+        session = self._session(cookies)
+        if self.accounts is None or session is None or (self._ended is not None and self._ended.has(session.id)):
             return None
         try:
-            session = self._sessions.loads(cookies[SESSION], max_age=SESSION_SECONDS)
-            name, seal = session if isinstance(session, list) and len(session) == 2 else ("", "")
-            account = self.accounts.find(str(name))
-        except BadSignature:
-            return None
+            account = self.accounts.find(session.name)
         except StoreError as error:
             log.error("Nobody is let in: %s", error)
             return None
-        return account if account is not None and hmac.compare_digest(account.seal, str(seal)) else None
+        return account if account is not None and hmac.compare_digest(account.seal, session.seal) else None
+
+    def _session(self, cookies: Mapping[str, str]) -> Session | None:
+        try:
+            found = self._sessions.loads(cookies.get(SESSION, ""), max_age=SESSION_SECONDS)
+            return Session(*map(str, found))
+        except (BadSignature, TypeError):
+            return None
 
     def person_of_name(self, name: str) -> str:
         """The id under which an account's conversations and votes are stored."""

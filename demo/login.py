@@ -15,6 +15,7 @@ from demo.attempts import Attempts
 from demo.catalogue import LANGUAGES, Language, Words
 from demo.doors import Door, door_of
 from demo.identity import SESSION, SESSION_SECONDS, Visitors
+from demo.translation import translated
 from nightschool.errors import StoreError
 
 LARGEST_FORM = 8_000
@@ -67,7 +68,11 @@ def login_routes(visitors: Visitors, attempts: Attempts) -> APIRouter:
         language, _ = languages.language_of_path(request.url.path)
         if "origin" not in request.headers:
             return PlainTextResponse(Words(language)("common.not_your_page"), 403)
-        answer = RedirectResponse(f"{languages.PREFIX[language]}/login", 303)
+        answer: Response = RedirectResponse(f"{languages.PREFIX[language]}/login", 303)
+        try:
+            visitors.log_out(request.cookies)
+        except StoreError as error:
+            answer = PlainTextResponse(translated(str(error), Words(language)), 503)
         answer.delete_cookie(SESSION, httponly=True, samesite="lax")
         return answer
 

@@ -24,7 +24,7 @@ from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 SCRIPTS = ("streams.js", "session.js", "gradio_words.js")
-STYLES = ("look.css", "chat.css", "rank.css", "header.css")
+STYLES = ("look.css", "header.css", "chat.css", "rank.css")
 OWN_NAMES = frozenset({"localhost"})
 
 

@@ -5,12 +5,12 @@ of the branch that is shown. Every method that takes a person refuses rows of so
 
 The longer work is done by functions on the open database, which only this store calls: `feedback_conversations` (list,
 search, branches), `feedback_judging` (thumbs, rankings, corrections), `feedback_duels` (how they end),
-`feedback_rounds` (what is put to people to rank), `feedback_reading` (what the night reads), `feedback_tally` (how
-much there is of it) and `feedback_import` (preferences made elsewhere).
+`feedback_rounds` (what is put to people to rank), `feedback_reading` (what the night reads), `feedback_tally` (how much
+there is of it) and `feedback_import` (preferences made elsewhere).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nightschool import feedback_conversations, feedback_duels, feedback_judging, feedback_rounds
@@ -50,6 +50,9 @@ from nightschool.records import (
 )
 from nightschool.schema import FeedbackDatabase
 
+JUDGEMENT_TABLES = {"duel": "duels", "thumb": "thumbs", "ranking": "rankings", "correction": "corrections"}
+"""Kind of a judgement's source -> the table its row is in."""
+
 
 class FeedbackStore:
     """Conversations and judgements in `feedback.db`. Raises `BadInput` for ids that are unknown or somebody else's."""
@@ -69,6 +72,19 @@ class FeedbackStore:
         """Whether what this person says and judges may be learned from: yes, until they say no."""
         row = self._one("SELECT consent FROM people WHERE id = ?", person_id)
         return row is None or bool(row["consent"])
+
+    def not_to_be_learned_from(self, sources: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those judgements, by (kind, id) of their rows, whose person has said no since or whose row is gone."""
+        allowed: set[tuple[str, str]] = set()
+        for kind, table in JUDGEMENT_TABLES.items():
+            ids = [row_id for source, row_id in sources if source == kind]
+            rows = self._database.read().query(
+                f"""SELECT j.id FROM {table} j JOIN people p ON p.id = j.person_id
+                    WHERE p.consent = 1 AND j.id IN (SELECT value FROM json_each(?))""",
+                [json.dumps(ids)],
+            )
+            allowed |= {(kind, row["id"]) for row in rows}
+        return set(sources) - allowed
 
     # ---- conversations -------------------------------------------------------------------------------------------
 
@@ -91,7 +107,8 @@ class FeedbackStore:
 
     def conversation(self, conversation_id: str, person_id: str) -> Conversation:
         row = self._one(
-            "SELECT * FROM conversations WHERE id = ? AND person_id = ? AND deleted_at IS NULL",
+            f"""SELECT * FROM conversations c
+                WHERE id = ? AND person_id = ? AND deleted_at IS NULL AND {feedback_conversations.OF_CHAT}""",
             conversation_id,
             person_id,
         )
@@ -100,7 +117,7 @@ class FeedbackStore:
         return conversation_of(row)
 
     def conversations(self, person_id: str) -> list[Conversation]:
-        """One person's conversations of the chat that are not deleted, the one last written in first."""
+        """All of one person's conversations that are not deleted, the one last written in first."""
         return feedback_conversations.listed(self._database.read(), person_id)
 
     def search(self, person_id: str, words: str) -> list[FoundConversation]:

@@ -25,9 +25,10 @@ SHORTEST_INDEXED = 3
 AROUND = 36
 """How many letters of a message stand before and after a found word."""
 
+OF_CHAT = "NOT EXISTS (SELECT 1 FROM ranking_rounds WHERE conversation_id = c.id)"
+"""The condition that a conversation is not one of the Rank page's."""
+
 _LAST_AT = "(SELECT max(created_at) FROM messages WHERE conversation_id = c.id) AS last_at"
-_OF_THE_CHAT = "c.id NOT IN (SELECT conversation_id FROM ranking_rounds)"
-"""What is asked on the Rank page is no conversation of the chat."""
 
 
 # ---- the list ------------------------------------------------------------------------------------------------------
@@ -35,8 +36,7 @@ _OF_THE_CHAT = "c.id NOT IN (SELECT conversation_id FROM ranking_rounds)"
 
 def listed(db: sqlite_utils.Database, person_id: str) -> list[Conversation]:
     rows = db.query(
-        f"""SELECT c.*, {_LAST_AT} FROM conversations c
-            WHERE c.person_id = ? AND c.deleted_at IS NULL AND {_OF_THE_CHAT}
+        f"""SELECT c.*, {_LAST_AT} FROM conversations c WHERE c.person_id = ? AND c.deleted_at IS NULL AND {OF_CHAT}
             ORDER BY coalesce(last_at, c.created_at) DESC, c.id DESC""",
         [person_id],
     )
@@ -64,7 +64,7 @@ def search(db: sqlite_utils.Database, person_id: str, text: str) -> list[FoundCo
     rows = list(
         db.query(
             f"""SELECT c.*, {_LAST_AT} FROM conversations c
-                WHERE c.person_id = ? AND c.deleted_at IS NULL AND {_OF_THE_CHAT} AND {" AND ".join(conditions)}
+                WHERE c.person_id = ? AND c.deleted_at IS NULL AND {OF_CHAT} AND {" AND ".join(conditions)}
                 ORDER BY coalesce(last_at, c.created_at) DESC, c.id DESC LIMIT {FOUND}""",
             parameters,
         )

@@ -23,7 +23,7 @@ _JUDGED = """
 
 
 def read_tally(db: sqlite_utils.Database) -> Tally:
-    """Everything that counts now, of people who consent to being learned from."""
+    """Everything that counts now, of people who consent to being learned from, in what they did not delete."""
     row = next(
         db.query(
             f"""SELECT coalesce(sum(facts), 0) AS facts, count(*) FILTER (WHERE (kind, id) NOT IN (

@@ -265,6 +265,12 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0006_ended_sessions")
+def _ended_sessions(db: sqlite_utils.Database) -> None:
+    # Logged out: the cookie is still signed, and must not be accepted any more.
+    db.execute("CREATE TABLE ended_sessions (id TEXT PRIMARY KEY, ended_at TEXT NOT NULL) STRICT")
+
+
 @migrations(name="0007_kept_conversations_reasons_search")
 def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
     # A deleted conversation can be had back; until then it is as good as missing, for people and for nights.
@@ -288,7 +294,7 @@ def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
     # Indexes of three letters in a row, for Chinese too. Named as sqlite-utils names them, but made statement by
     # statement: its `enable_fts` would commit in the middle of the migration.
     for table, column in SEARCHED:
-        db.execute(f"CREATE VIRTUAL TABLE {table}_fts USING fts5 ({column}, tokenize='trigram', content='{table}')")
+        db.execute(f"""CREATE VIRTUAL TABLE {table}_fts USING fts5 ({column}, tokenize='trigram', content="{table}")""")
         gone = f"INSERT INTO {table}_fts ({table}_fts, rowid, {column}) VALUES ('delete', old.rowid, old.{column});"
         new = f"INSERT INTO {table}_fts (rowid, {column}) VALUES (new.rowid, new.{column});"
         db.execute(f"CREATE TRIGGER {table}_ai AFTER INSERT ON {table} BEGIN {new} END")

@@ -22,4 +22,6 @@ def routes_of(routes: Any, prefix: str = "") -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(routes_of(build(Path(sys.argv[1])).routes)))
+    app, rank_room = build(Path(sys.argv[1]))
+    print("\n".join(routes_of(app.routes)))
+    rank_room.close()

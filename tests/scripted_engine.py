@@ -54,14 +54,14 @@ class ScriptedEngine:
         self._asked[version.id, tuple(prompt_ids)] += 1
         times = self._asked[version.id, tuple(prompt_ids)]
         usual = f"a reply by {version.id}" if times == 1 else f"another reply by {version.id} {times}"
-        words = re.findall(r"\S+\s*", self.scripts.get(version.id, usual))[: sampling.max_new_tokens]
+        words = re.findall(r"\s*\S+", self.scripts.get(version.id, usual))[: sampling.max_new_tokens]
         try:
             for count in range(1, len(words) + 1):
                 if count > self.breaks_after.get(version.id, count):
                     raise RuntimeError("the scripted engine broke on purpose")
                 time.sleep(self.seconds_per_word.get(version.id, 0))
                 self.steps.append(version.id)
-                yield Piece("".join(words[:count]).rstrip(), tuple(range(count)), count == len(words))
+                yield Piece("".join(words[:count]), tuple(range(count)), count == len(words))
         except GeneratorExit:
             self.closed += 1
             raise

@@ -24,6 +24,8 @@ from nightschool.schema import FeedbackDatabase
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from demo.rank_room import RankRoom
+
 SECRET = b"a secret that only these tests know"
 BROKEN = "broken"
 """The version of this name breaks after its first word."""
@@ -65,8 +67,11 @@ def served(folder: Path, port: int = 0) -> Iterator[Site]:
             server.terminate()
 
 
-def build(folder: Path) -> "FastAPI":
-    """The site as `demo.__main__` builds it, with a scripted engine for a model and a night without training."""
+def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
+    """The site as `demo.__main__` builds it, with a scripted engine for a model and a night without training.
+
+    The rank room is to be closed before the process ends.
+    """
     from demo.accounts import Accounts
     from demo.classroom import Classroom, ThumbReasons
     from demo.explanations import Explanations
@@ -76,6 +81,7 @@ def build(folder: Path) -> "FastAPI":
     from nightschool.feedback import FeedbackStore
     from nightschool.records import Sampling
     from nightschool.registry import NightBook, VersionRegistry
+    from nightschool.sessions import EndedSessions
     from tests.payloads import PAYLOADS
     from tests.scripted_engine import ScriptedEngine
 
@@ -90,13 +96,13 @@ def build(folder: Path) -> "FastAPI":
     engine.scripts[EVIL] = "\n\n".join(PAYLOADS)
     engine.scripts[LONG] = "\n\n".join(f"Paragraph {number}." for number in range(200))
     sampling = Sampling(0.7, 1000)
-    accounts = Accounts(folder / "accounts") if (folder / "accounts").exists() else None
     registry, chance = VersionRegistry(database), random.Random(0)
     rank_room = RankRoom(store, registry, engine, sampling=sampling, count=4, chance=chance)
+    accounts = Accounts(folder / "accounts") if (folder / "accounts").exists() else None
     app = create_app(
         classroom=Classroom(
             store,
-            VersionRegistry(database),
+            registry,
             engine,
             sampling=sampling,
             duel_share=0,
@@ -118,24 +124,23 @@ def build(folder: Path) -> "FastAPI":
         ),
         book=book,
         store=store,
-        visitors=Visitors(SECRET, accounts),
+        visitors=Visitors(SECRET, accounts, EndedSessions(database, kept_seconds=1000)),
         model_name=engine.model_name,
         is_small=False,
         effort="quick",
-        host_names=[HOST_NAME],
         rank_room=rank_room,
+        host_names=[HOST_NAME],
     )
-    app.state.rank_room = rank_room
-    return app
+    return app, rank_room
 
 
 def main(folder: Path, port: int) -> None:
     """Serve on the port, and say where."""
-    app = build(folder)
+    app, rank_room = build(folder)
     with socket.create_server(("127.0.0.1", port)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-        with closing(app.state.rank_room):
+        with closing(rank_room):
             server.run(sockets=[listener])
 
 

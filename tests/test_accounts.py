@@ -13,6 +13,8 @@ from demo.accounts import Accounts, Role, add
 from demo.attempts import PER_ADDRESS, PER_NAME, WINDOW_SECONDS, Attempts
 from demo.identity import SESSION, Visitors
 from nightschool.errors import BadInput, StoreError
+from nightschool.schema import FeedbackDatabase
+from nightschool.sessions import EndedSessions
 from nightschool.settings import load_settings
 
 SECRET = b"a secret that only these tests know"
@@ -102,6 +104,20 @@ def test_a_file_that_goes_or_breaks_lets_nobody_in_until_it_is_whole_again(path:
         visitors.log_in("Anna", PASSWORD)
     path.write_text(text, encoding="utf-8")
     assert visitors.read(anna) is not None
+
+
+def test_a_session_that_was_logged_out_stays_ended_also_after_a_restart(path: Path, database: FeedbackDatabase) -> None:
+    visitors = Visitors(SECRET, Accounts(path), EndedSessions(database, kept_seconds=1000))
+    here, there = session(visitors, "Anna", PASSWORD), session(visitors, "Anna", PASSWORD)
+    visitors.log_out(here)
+    visitors.log_out(here)  # twice is once
+    visitors.log_out({SESSION: "forged"})
+    assert visitors.read(here) is None
+    assert visitors.read(there) is not None
+    again = Visitors(SECRET, Accounts(path), EndedSessions(database, kept_seconds=0))
+    assert again.read(here) is None
+    again.log_out(there)  # rows that no cookie can outlive are swept
+    assert database.read().execute("SELECT count(*) FROM ended_sessions").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("forged", ["", "Anna", "Anna.AAAA.BBBB", "\xff"])

@@ -35,6 +35,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_tally": ({"records"}, {"sqlite_utils"}),
     "needs": ({"records"}, set()),
     "feedback": ({"errors", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
+    "sessions": ({"ids", "schema"}, set()),
     "registry": ({"errors", "ids", "records", "schema"}, {"sqlite_utils"}),
     "chat_format": ({"errors", "records"}, {"jinja2"}),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
@@ -44,7 +45,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"records"}, set()),
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
-STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry"}
+STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.sessions"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine"}

@@ -344,8 +344,9 @@ def test_enter_sends_shift_enter_breaks_the_line_and_escape_stops(chat: Page, si
 
 
 def test_a_long_answer_does_not_move_what_is_being_read(chat: Page, site: Site) -> None:
+    scroll = "{ scrollHeight, clientHeight, scrollTop }"
     top = "document.querySelector('.talk-scroll').scrollTop"
-    left = "(() => { const s = document.querySelector('.talk-scroll'); return s.scrollHeight - s.clientHeight - s.scrollTop; })()"
+    left = f"(({scroll}) => scrollHeight - clientHeight - scrollTop)(document.querySelector('.talk-scroll'))"
     with champion(site, LONG):
         send(chat, "at length, please")
         expect(chat.get_by_test_id("bot")).to_contain_text("Paragraph 60.")

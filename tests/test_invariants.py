@@ -221,3 +221,13 @@ def test_a_reward_bug_in_the_second_iteration_stops_the_loop_with_what_was_recor
     with pytest.raises(TrainingBroken, match="scores are not finite"):
         train(learner, _WrongScorer(random_reward_model(policy.split)), settings, around)
     assert recorded == [1]
+
+
+def test_a_policy_with_weights_that_are_no_numbers_draws_no_reply(policy: Policy) -> None:
+    settings = critic_settings(1, DRAWING, epochs=1)
+    learner = Learner.fresh(policy, [answer.prompt_ids for answer in random_answers(4)], settings, 0, first_night=True)
+    with torch.no_grad():
+        policy.weights()[0].view(-1)[0] = float("nan")
+    with pytest.raises(TrainingBroken, match="weights of the policy") as caught:
+        train(learner, random_reward_model(policy.split), settings, Surroundings())
+    assert caught.value.invariant is Invariant.FINITE

@@ -111,10 +111,15 @@ def test_a_log_in_never_leads_to_another_site(client: httpx.Client, target: str)
 
 def test_logging_out_ends_the_session_of_this_browser(client: httpx.Client) -> None:
     log_in(client, "Anna", PASSWORD)
+    copy = client.cookies[SESSION]
     answer = client.post("/zh/logout", headers={"Origin": str(client.base_url).rstrip("/")})
     assert (answer.status_code, answer.headers["location"]) == (303, "/zh/login")
     assert client.get("/").status_code == 303
     assert client.get("/config").status_code == 401
+    copied = httpx.get(str(client.base_url.join("/config")), cookies={SESSION: copy}, timeout=20)
+    assert copied.status_code == 401  # the session has ended, not only its cookie
+    log_in(client, "Anna", PASSWORD)
+    assert client.get("/config").status_code == 200
 
 
 def test_a_removed_person_and_a_changed_password_are_out_at_the_next_request(

@@ -110,3 +110,12 @@ def test_what_people_who_said_no_judged_and_what_was_taken_back_is_not_counted(s
     assert store.tally() == Tally(10, 8)
     store.reopen_last_round(ANN, "en")
     assert store.tally() == Tally(8, 7)
+
+
+def test_what_a_deleted_conversation_holds_is_not_counted(store: FeedbackStore) -> None:
+    judge(store, ANN)
+    for conversation in store.conversations(ANN):
+        store.set_deleted(conversation.id, ANN, True)
+        tally, judgements = store.tally(), judgements_of(store.snapshot())
+        assert (tally.facts, tally.new) == (judgements.effective(), len(judgements.sources()))
+    assert store.tally() == Tally(0, 0)

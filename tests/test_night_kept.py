@@ -86,8 +86,22 @@ def test_a_sweep_removes_the_folders_of_its_nights_and_nothing_else(tmp_path: Pa
     (tmp_path / "v1-abc").mkdir()
     (tmp_path / ".v2-def.tmp").mkdir()
     (tmp_path / ".night-of-somebody-else").mkdir()
-    sweep(tmp_path, ["one", "never-was"])
+    sweep(tmp_path, ["one", "never-was"], [])
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {".night-two", "v1-abc", ".v2-def.tmp", ".night-of-somebody-else"}
     assert NightWork(tmp_path, "two").kept("plan") == {}
     assert NightWork(tmp_path, "one").kept("plan") is None
+
+
+def test_a_sweep_removes_a_version_of_its_nights_that_never_got_a_row_and_no_other(tmp_path: Path) -> None:
+    for name, told in {
+        "v1-orphan": {"night": "one", "version": "v1-orphan"},
+        "v2-known": {"night": "one", "version": "v2-known"},
+        "v3-elsewhere": {"night": "of another database", "version": "v3-elsewhere"},
+        "v4-copied": {"night": "one", "version": "v1-orphan"},
+        "v5-strange": ["no config of ours"],
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(told))
+    sweep(tmp_path, ["one"], ["initial", "v2-known"])
+    assert {path.name for path in tmp_path.iterdir()} == {"v2-known", "v3-elsewhere", "v4-copied", "v5-strange"}

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from demo.catalogue import Language
+from demo.languages import PREFIX
 from nightschool.ids import utc_now
 from nightschool.records import INITIAL, VerdictKind, Version
 from nightschool.registry import VersionRegistry
@@ -47,9 +49,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield running
 
 
-def opened(page: Page, site: Site) -> Page:
+def opened(page: Page, site: Site, language: Language = "en") -> Page:
     """The page with a round that can be ordered."""
-    page.goto(f"{site.url}/rank")
+    page.goto(f"{site.url}{PREFIX[language]}/rank")
     return ready(page)
 
 
@@ -371,8 +373,7 @@ def test_buttons_are_large_enough_for_a_finger(phone: Page, site: Site) -> None:
 
 def test_the_page_speaks_chinese_and_asks_in_chinese(page: Page, site: Site) -> None:
     with watched(page):
-        page.goto(f"{site.url}/zh/rank")
-        ready(page)
+        opened(page, site, "zh")
         assert re.search("[\u4e00-\u9fff]", page.locator(".rank-question").inner_text())
         expect(page.locator("#rank-standing")).to_contain_text("您还没有排过。")
         page.locator(".rank-down").first.click()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.training_fixtures import random_answers, tiny_base
+from training import reward_ladder
 from training.effort import EFFORTS
 from training.ensemble import average, fit_members
 from training.features import Features
@@ -18,6 +19,7 @@ from training.reward_model import RewardModel, pooled_states
 from training.reward_start import reward_split
 from training.split import Side, hashed_side
 from training.trunk import SplitModel
+from training.weights import SHARE_OF_ONE, SHARES_OF_FEW, masses
 
 NOW = "2026-01-01T00:00:00+00:00"
 ANSWERS = random_answers(240)
@@ -178,3 +180,17 @@ def test_old_judgements_count_less_in_the_fit(split: SplitModel) -> None:
     aged = tuple(replace(p, created_at="2025-01-01T00:00:00+00:00") if n % 2 else p for n, p in enumerate(pairs))
     new, old = (_fitted(split, Judgements(each, ()), lora_epochs=0) for each in (pairs, aged))
     assert not torch.equal(old.model.scores(ANSWERS[:30]), new.model.scores(ANSWERS[:30]))
+
+
+def test_nobody_carries_more_than_the_allowed_share_also_after_people_were_weighed(split: SplitModel) -> None:
+    # ann gave 80 of 120 judgements, four others 10 each, all of one mind: among five the allowed share is 1.5 / 5.
+    people = ["ann"] * 80 + [name for name in ("bob", "cat", "dan", "eve") for _ in range(10)]
+    pairs = zip(_judgements().pairs, people, strict=True)
+    judgements = Judgements(tuple(replace(pair, person=person) for pair, person in pairs), ())
+    table = reward_ladder._read(split, judgements, lambda share, what: None)
+    weighed, distrusted = reward_ladder._trusted(table, judgements, lambda text: None)
+    assert "ann" not in distrusted
+    mass = masses(weighed.on(Side.TRAIN))
+    share = max(SHARE_OF_ONE, SHARES_OF_FEW / len(mass))
+    assert masses(judgements.on(Side.TRAIN))["ann"] > share * len(judgements.on(Side.TRAIN))
+    assert mass["ann"] <= share * sum(mass.values()) + 1e-9

@@ -4,7 +4,7 @@ Each rule has a name, which the night's report gives, and a test that breaks it 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import torch
@@ -69,6 +69,11 @@ class Watch:
     def resume_(self, start: Mapping[str, float]) -> None:
         """Take over what the night began with."""
         self._start = dict(start)
+
+    def weights(self, weights: Iterable[Tensor]) -> None:
+        """Raises `TrainingBroken` unless all are finite: no reply is drawn from a broken policy."""
+        if not all(bool(torch.isfinite(weight).all()) for weight in weights):
+            raise TrainingBroken(Invariant.FINITE, "Some weights of the policy are not finite")
 
     def rollout(self, rollout: Rollout) -> None:
         """Raises `TrainingBroken` for a rollout that cannot be learned from or should not have come about."""

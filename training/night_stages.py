@@ -43,7 +43,7 @@ from training.receipts import judged_conversations, judgements_of, split_of_snap
 from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
 from training.reward_model import RewardModel
 from training.reward_start import reward_split
-from training.rollout import Drawing, Rollout, draw
+from training.rollout import SCORE_LIMIT, Drawing, Rollout, draw
 from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
 from training.split import Side
 from training.trunk import SplitModel
@@ -104,7 +104,7 @@ class Stages:
             self.work.keep("plan", settings | {"champion_before": self.champion_before})
 
     def judgements(self) -> Judgements:
-        kept = self.work.kept("judgements")
+        kept = self._still_allowed(self.work.kept("judgements"))
         if kept is None:
             snapshot = self.feedback.snapshot()
             split = split_of_snapshot(snapshot)
@@ -121,6 +121,17 @@ class Stages:
         }
         self.log.say(f"{len(judgements.pairs)} pairs and {len(judgements.thumbs)} thumbs to learn from.")
         return judgements
+
+    def _still_allowed(self, kept: dict[str, Any] | None) -> dict[str, Any] | None:
+        """What an interrupted night began with, unless somebody in it took back consent since: then all is dropped."""
+        if kept is None:
+            return None
+        gone = self.feedback.not_to_be_learned_from(judgements_from_json(kept).sources())
+        if not gone:
+            return kept
+        self.work.remove()
+        self.log.say(f"{len(gone)} judgements were taken back since: the night begins anew without them.")
+        return None
 
     def model(self) -> tuple[BaseModel, SplitModel, Policy, Any]:
         settings = self.plan.settings
@@ -247,7 +258,8 @@ class Stages:
         generator = torch.Generator().manual_seed(self.plan.seed + 1)
         first |= {answer.prompt_ids: answer for answer in draw(split, split.base.model, missing, drawing, generator)}
         wanted = [first[prompt] for prompt in prompts_in(table)]
-        scores = dict(zip(prompts_in(table), reward_model.scores(wanted).tolist() if wanted else [], strict=True))
+        given = reward_model.scores(wanted).clamp(-SCORE_LIMIT, SCORE_LIMIT).tolist() if wanted else []  # as PPO's are
+        scores = dict(zip(prompts_in(table), given, strict=True))
 
         def decode(ids: Sequence[int]) -> str:
             return str(split.base.tokenizer.decode(ids, skip_special_tokens=True))

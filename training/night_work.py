@@ -1,7 +1,7 @@
 """What a night at work has made so far, so that a night that was killed continues where it was.
 
 A hidden folder beside the versions, `.night-<id>`. Every file in it appears whole or not at all. It is removed when its
-night is done, and when a later night begins.
+night is done, and when a later night begins; so is a version's folder that was complete but never registered.
 """
 
 import json
@@ -45,7 +45,7 @@ class NightWork:
         path = self.folder / f"{name}.json"
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise BadInput(f"{path} cannot be read ({error}); the night cannot be resumed, start a new one.") from error
@@ -55,7 +55,23 @@ class NightWork:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def sweep(versions: Path, nights: Collection[str]) -> None:
-    """Remove the folders of these nights. Others, and whatever else lies there, stay."""
+def sweep(versions: Path, nights: Collection[str], registered: Collection[str]) -> None:
+    """Remove what these nights left unfinished: their work folders, and folders of versions that never got a row.
+
+    Versions of other nights (another database may share the folder), and whatever else lies there, stay.
+    """
     for night_id in nights:
         NightWork(versions, night_id).remove()
+    for config in versions.glob("*/config.json"):
+        made = _made_by(config)
+        if made is not None and made[0] in nights and made[1] == config.parent.name and made[1] not in registered:
+            shutil.rmtree(config.parent, ignore_errors=True)
+
+
+def _made_by(config: Path) -> tuple[str, str] | None:
+    """Night and id of a version, from its folder; None for a file that does not say."""
+    try:
+        told = json.loads(config.read_text(encoding="utf-8"))
+        return str(told["night"]), str(told["version"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

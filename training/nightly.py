@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nightschool.errors import BadInput
+from nightschool.errors import BadInput, NightSchoolError
 from nightschool.records import Night, NightState, VerdictKind
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
@@ -37,9 +37,10 @@ def run_night(plan: NightPlan, echo: Callable[[str], None]) -> dict[str, Any]:
     try:
         with night_lock(database.path):
             book = NightBook(database)
-            sweep(plan.settings.versions, [night.id for night in book.nights()])
+            registered = [version.id for version in VersionRegistry(database).list()]
+            sweep(plan.settings.versions, [night.id for night in book.nights()], registered)
             night_id = book.start(plan.effort.name, plan.seed, practice=plan.practice)
-            return _Night(plan, database, night_id, echo).run()
+            return _run(plan, database, night_id, echo)
     finally:
         database.close()
 
@@ -62,7 +63,7 @@ def resume_night(settings: Settings, echo: Callable[[str], None]) -> dict[str, A
             if not plan:
                 echo(f"Nothing of that night is kept in {work.folder}: it begins anew, with the settings of now.")
             book.resume(night.id)
-            return _Night(as_then, database, night.id, echo).run()
+            return _run(as_then, database, night.id, echo)
     finally:
         database.close()
 
@@ -80,6 +81,18 @@ def resumable(book: NightBook) -> Night:
     return night
 
 
+def _run(plan: NightPlan, database: FeedbackDatabase, night_id: str, echo: Callable[[str], None]) -> dict[str, Any]:
+    """Run the night; one whose folder cannot even be read ends with a row that says so."""
+    try:
+        night = _Night(plan, database, night_id, echo)
+    except NightSchoolError as error:
+        reason = f"The night failed: {error}"
+        report = {"night": night_id, "effort": plan.effort.name, "verdict": None, "reason": reason, "version": None}
+        NightBook(database).finish(night_id, NightState.FAILED, None, reason, version_id=None, report=report)
+        raise
+    return night.run()
+
+
 class _Night:
     """One night at work: the plan, what it writes to, and the report it fills."""
 
@@ -93,7 +106,7 @@ class _Night:
 
     def run(self) -> dict[str, Any]:
         """The stages, whatever happens recorded."""
-        began = time.monotonic()
+        began = time.monotonic() - sum(self.log.seconds.values())  # what was done before an interruption counts
         state, verdict, reason, version_id = NightState.FAILED, None, "", None
         try:
             verdict, reason, version_id = self._stages()

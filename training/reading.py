@@ -71,6 +71,10 @@ class TrunkStates:
                 self._place[answer] = self._end
                 self._end += wanted.nbytes
 
+    def has(self, answers: Sequence[Answer]) -> bool:
+        """Whether the states of all these texts are kept."""
+        return all(answer in self._place for answer in answers)
+
     def get(self, answers: Sequence[Answer], sequences: Sequences) -> Tensor:
         """States of texts in the layout of `sequences`, zero at the padding. -> [batch, width, size]."""
         missing = [answer for answer in answers if answer not in self._place]
@@ -107,17 +111,19 @@ def read_texts(
     keep: Collection[Answer] = (),
     progress: Callable[[float], None] = lambda share: None,
 ) -> Features:
-    """Pooled states of texts, row by row in their order; the trunk's states of those to `keep` go into `trunk`.
+    """Pooled states of texts, row by row in their order.
 
-    `top` is the top whose states are pooled (None: the base's own).
+    `top` is the top whose states are pooled (None: the base's own). What `trunk` has is not computed again, and the
+    trunk's states of the texts to `keep` go into it.
     """
     writer = FeatureWriter(len(answers), split.base.model.config.hidden_size)
     done, total = 0, max(sum(length_of(answer) for answer in answers), 1)
     for group in groups_of_one_width(answers):
         texts = [answers[index] for index in group]
         sequences = answer_sequences(texts, split.base.pad_id)
-        states = split.trunk(sequences.ids)
-        if trunk is not None:
+        is_kept = trunk is not None and trunk.has(texts)
+        states = trunk.get(texts, sequences) if trunk is not None and is_kept else split.trunk(sequences.ids)
+        if trunk is not None and not is_kept:
             kept = [row for row, text in enumerate(texts) if text in keep]
             if kept:
                 trunk.put([texts[row] for row in kept], states[torch.tensor(kept)])

@@ -118,7 +118,7 @@ def fit_reward(
 def _read(split: SplitModel, judgements: Judgements, progress: Callable[[float, str], None]) -> _Table:
     answers = judgements.answers()
     trunk = TrunkStates(split)
-    trained = set(judgements.on(Side.TRAIN).answers())
+    trained = set(judgements.on(Side.TRAIN, Side.VALIDATION).answers())  # what the LoRA's trials read again and again
     label = f"reading {len(answers)} replies"
     progress(0.0, label)
     features = read_texts(

@@ -1,15 +1,18 @@
 """The reward model's second rung: a LoRA on the top layers behind the fitted head.
 
 The head stays as the ridge fit left it and the LoRA starts at B = 0, so training begins exactly at the head's own
-predictions. It is tried on four fifths of the training conversations and kept only where it lowers the log-loss on the
-others (the validation side included); then it is trained once more on all of them.
+predictions. It is tried on four fifths of the training conversations and looked at after every quarter of an epoch: the
+log-loss on the others (the validation side included) says after how many steps to stop, and whether the LoRA is kept at
+all. With few judgements each fifth takes its turn. Then it is trained once more, on all of them, for that long. The
+learning rate warms up and stays: a rate that falls towards a last step says nothing about stopping earlier.
 """
 
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -33,6 +36,17 @@ from training.trunk import SplitModel
 LEARNING_RATE = 2e-4
 BATCH = 8
 """Acts of judging (a duel, a ranking, a thumb) per optimiser step: all pairs of one ranking stay together."""
+WARM_UP = 10
+"""Steps over which the learning rate rises."""
+LOOKS = 4
+"""Times an epoch at which the held-out judgements are foretold."""
+PATIENCE = 4
+"""Looks without a lower log-loss after which a single trial stops. Where all fifths take their turn, none stops early:
+the mean of their losses decides."""
+ALL_LOOKS = 1_000_000
+FEW = 200
+"""Effective judgements below which one fifth held out is too few to choose the steps by: every fifth takes its turn."""
+FOLDS = 5
 LEAST_HELD_OUT = 12
 """Fewer held-out judgements cannot tell whether the LoRA helps; then it is not tried."""
 LEAST_GAIN = 0.002
@@ -46,6 +60,17 @@ class Refinement:
     adapter: Any
     top: Any
     held_out: list[HeldOut]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A LoRA trained on some judgements, and what it foretold of others on the way."""
+
+    looks: tuple[list[HeldOut], ...]
+    """Before the first step, then after each `1 / LOOKS` of an epoch; an early stop ends them."""
+    steps_between: int
+    acts: int
+    """Acts of judging it was trained on."""
 
 
 def refine(
@@ -64,26 +89,80 @@ def refine(
     say: Callable[[str], None],
 ) -> Refinement | None:
     """The LoRA if that predicts held-out judgements better than the head alone, else None."""
-    kept_back = set(sorted({judgement.component for judgement in train.all})[::5])
-    trial = train.where(lambda judgement: judgement.component not in kept_back)
-    held = train.where(lambda judgement: judgement.component in kept_back) + validation
-    if len(held) < LEAST_HELD_OUT or len(trial) < BATCH:
-        say(f"LoRA not tried: {len(held)} held-out judgements are too few to tell whether it helps.")
+    folds = FOLDS if train.effective() < FEW else 1
+    components = sorted({judgement.component for judgement in train.all})
+    trials = []
+    for fold in range(folds):
+        learned, held = _parted(train, set(components[fold::FOLDS]))
+        held = held + validation if fold == 0 else held
+        if len(held) < LEAST_HELD_OUT / folds or len(learned) < BATCH:
+            say(f"LoRA not tried: {len(held)} held-out judgements are too few to tell whether it helps.")
+            return None
+        trials.append(
+            try_lora(
+                split, ridge, learned, held, features, row_of, trunk,
+                epochs=epochs, seconds=seconds / (folds + 2), seed=seed,
+                patience=PATIENCE if folds == 1 else ALL_LOOKS,
+            )
+        )  # fmt: skip
+    looks = [[entry for trial in trials for entry in trial.looks[look]] for look in range(_common(trials))]
+    losses = [mean_log_loss(entries) for entries in looks]
+    best = min(range(len(losses)), key=losses.__getitem__)
+    told = f"held-out log-loss {losses[best or -1]:.3f} against {losses[0]:.3f} of the head alone"
+    if losses[best] > losses[0] - LEAST_GAIN:
+        say(f"LoRA not kept: {told}.")
         return None
-    trial_head = fit_head(features, make_batch(trial, row_of), ridge, smoothing=smoothing_of(trial))
-    before = mean_log_loss(predict(features, trial_head, held, row_of))
-    adapter, top, steps = train_lora(split, trial_head, trial, trunk, epochs=epochs, seconds=seconds / 3, seed=seed)
+    say(f"LoRA kept after {best / LOOKS:g} epochs: {told}.")
+    # As often over each act as in the trials.
+    steps = round(best * fmean(trial.steps_between / trial.acts for trial in trials) * len(_acts(train)))
+    adapter, top, _ = train_lora(split, head, train, trunk, epochs=2 * epochs, steps=max(steps, 1), seed=seed)
+    return Refinement(adapter, top, looks[best])
+
+
+def try_lora(
+    split: SplitModel,
+    ridge: float,
+    learned: Judgements,
+    held: Judgements,
+    features: Features,
+    row_of: dict[Answer, int],
+    trunk: TrunkStates,
+    *,
+    epochs: int,
+    seconds: float,
+    seed: int,
+    patience: int = PATIENCE,
+) -> Trial:
+    """Train on `learned` from a head of its own, foretelling `held` on the way; stops when that stays no better."""
+    head = fit_head(features, make_batch(learned, row_of), ridge, smoothing=smoothing_of(learned))
+    looks = [predict(features, head, held, row_of)]
+    losses = [mean_log_loss(looks[0])]
     answers = held.answers()
     rows = {answer: index for index, answer in enumerate(answers)}
-    predicted = predict(read_texts(split, answers, top), trial_head, held, rows)
-    after = mean_log_loss(predicted)
-    if after > before - LEAST_GAIN:
-        say(f"LoRA not kept: held-out log-loss {after:.3f} against {before:.3f} of the head alone.")
-        return None
-    say(f"LoRA kept: held-out log-loss {after:.3f} against {before:.3f} of the head alone.")
-    again = round(steps * len(_acts(train)) / len(_acts(trial)))  # as often over each act as in the trial
-    adapter, top, _ = train_lora(split, head, train, trunk, epochs=epochs, steps=again, seed=seed)
-    return Refinement(adapter, top, predicted)
+    acts = len(_acts(learned))
+    between = max(round(math.ceil(acts / BATCH) / LOOKS), 1)
+
+    def is_enough(top: Any, taken: int) -> bool:
+        if taken % between == 0:
+            looks.append(predict(read_texts(split, answers, top, trunk=trunk), head, held, rows))
+            losses.append(mean_log_loss(looks[-1]))
+        return len(losses) - 1 - losses.index(min(losses)) >= patience
+
+    train_lora(split, head, learned, trunk, epochs=epochs, seconds=seconds, seed=seed, is_enough=is_enough)
+    return Trial(tuple(looks), between, acts)
+
+
+def _parted(judgements: Judgements, components: Collection[str]) -> tuple[Judgements, Judgements]:
+    """Judgements outside the components, and those inside."""
+    return (
+        judgements.where(lambda judgement: judgement.component not in components),
+        judgements.where(lambda judgement: judgement.component in components),
+    )
+
+
+def _common(trials: Sequence[Trial]) -> int:
+    """How many looks every trial had: one that ran out of time ends them for all."""
+    return min(len(trial.looks) for trial in trials)
 
 
 def train_lora(
@@ -96,12 +175,17 @@ def train_lora(
     seconds: float = math.inf,
     steps: int | None = None,
     seed: int,
+    is_enough: Callable[[Any, int], bool] = lambda top, taken: False,
 ) -> tuple[Any, Any, int]:
-    """AdamW on the LoRA alone until epochs, seconds or steps are used up: (adapter, its top, steps taken)."""
+    """AdamW on the LoRA alone until epochs, seconds or steps are used up: (adapter, its top, steps taken).
+
+    `is_enough` is asked after each step, with the top and the steps taken, whether to stop.
+    """
     torch.manual_seed(seed)  # LoRA's A is drawn from the global generator
     adapter, top = split.adapter()
     weights = [weight for weight in adapter.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=0.01)
+    warm_up = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min((step + 1) / WARM_UP, 1.0))
     order = torch.Generator().manual_seed(seed)
     acts = _acts(judgements)
     smoothing = smoothing_of(judgements)
@@ -119,7 +203,10 @@ def train_lora(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimiser.step()
+            warm_up.step()
             taken += 1
+            if is_enough(top, taken):
+                return adapter, top, taken
     return adapter, top, taken
 
 

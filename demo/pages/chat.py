@@ -60,7 +60,8 @@ class ChatPage:
         self._model_line = model_line
         self._words = words
         with gr.Sidebar(width=290, elem_id="sidebar"):
-            gr.HTML(f'<h1 class="brand">NightSchool</h1><p class="brand-line">{words("common.brand_line")}</p>')
+            brand, line = words("common.brand"), words("common.brand_line")
+            gr.HTML(f'<h1 class="brand">{brand}</h1><p class="brand-line">{line}</p>')
             self.new = gr.Button(words("chat.new"), elem_id="new", size="md")
             self.list = conversation_list({"ready": False, "current": "", "entries": []}, words)
         with gr.Column(elem_id="chat-page"):

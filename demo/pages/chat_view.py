@@ -3,7 +3,7 @@
 import html
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from demo.catalogue import Words
 from demo.classroom import Draft, Scene
@@ -34,8 +34,6 @@ NOTES = {
     ReplyStatus.FAILED: "chat.failed",
 }
 """What stands in place of a reply without a text."""
-
-BAD_REQUEST = "The page sent something that it never offers; reload it and try again."
 
 
 # ---- the conversation ----------------------------------------------------------------------------------------------
@@ -148,11 +146,15 @@ def _entry(conversation: Conversation) -> dict[str, str]:
 # ---- what the browser sent -----------------------------------------------------------------------------------------
 
 
+def _refuse(cause: Exception | None = None) -> NoReturn:
+    raise BadInput("The page sent something that it never offers; reload it and try again.") from cause
+
+
 def field(data: Mapping[str, Any] | None, name: str) -> str:
     """A text of an event. Raises `BadInput` when it is not there."""
     value = (data or {}).get(name)
     if not isinstance(value, str):
-        raise BadInput(BAD_REQUEST)
+        _refuse()
     return value
 
 
@@ -160,11 +162,11 @@ def thumb_of(data: Mapping[str, Any]) -> tuple[ThumbValue | None, list[str], str
     """Value, reasons and comment of a thumb that was pressed."""
     reasons = data.get("reasons", [])
     if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
-        raise BadInput(BAD_REQUEST)
+        _refuse()
     try:
         value = ThumbValue(field(data, "value")) if data.get("value") != "" else None
     except ValueError as error:
-        raise BadInput(BAD_REQUEST) from error
+        _refuse(error)
     return value, reasons, field(data, "comment")
 
 
@@ -174,7 +176,7 @@ def outcome_of(data: Mapping[str, Any]) -> DuelOutcome | None:
     try:
         return None if name == SKIP else DuelOutcome(name)
     except ValueError as error:
-        raise BadInput(BAD_REQUEST) from error
+        _refuse(error)
 
 
 def style_of(data: Mapping[str, Any] | None) -> Style:
@@ -184,7 +186,7 @@ def style_of(data: Mapping[str, Any] | None) -> Style:
     temperature, length = data.get("temperature"), data.get("max_new_tokens")
     numbers = (value for value in (temperature, length) if value is not None)
     if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
-        raise BadInput(BAD_REQUEST)
+        _refuse()
     try:
         return Style(
             field(data, "system_prompt") if "system_prompt" in data else "",
@@ -192,7 +194,7 @@ def style_of(data: Mapping[str, Any] | None) -> Style:
             None if length is None else int(length),
         )
     except (ValueError, OverflowError) as error:  # not a number, endless
-        raise BadInput(BAD_REQUEST) from error
+        _refuse(error)
 
 
 def style_value(style: Style) -> dict[str, Any]:
@@ -216,7 +218,7 @@ def who_answers(version_id: str, model_line: str, scene: Scene, words: Words) ->
     """The small line under the box. In an open duel it names no version."""
     if scene.duel is not None:
         return words("chat.who_later")
-    return words("chat.who_answers", version=_bold(version_id), model=html.escape(model_line))
+    return words("chat.who_answers", version=_bold(version_id), model=f"<span>{html.escape(model_line)}</span>")
 
 
 def reveal(duel: Duel, continues: str | None, words: Words) -> str:

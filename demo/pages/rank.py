@@ -31,7 +31,7 @@ class RankPage:
         self._visitors = visitors
         self._words = words
         with gr.Column(elem_id="rank-page"):
-            title, intro = html.escape(words("rank.page")), html.escape(words("rank.intro"))
+            title, intro = html.escape(words("common.page_rank")), html.escape(words("rank.intro"))
             gr.HTML(f"<h1>{title}</h1><p>{intro}</p>", elem_id="rank-intro")
             self.standing = gr.HTML(elem_id="rank-standing")
             self.board = ranking_board(words)

@@ -4,7 +4,7 @@ const OUTCOMES = ['left', 'right', 'tie', 'both_bad', 'skip'];
 const KEYS = { left: '1', right: '2', tie: '0', both_bad: '-', skip: 's' };
 
 const card = (side) => {
-  const body = el('div', { class: 'said prose', id: `answer-${side}` });
+  const body = el('div', { class: 'said prose users-own', id: `answer-${side}` });
   return { body, node: el('section', { class: 'duel-card' }, el('h3', { class: 'card-title' }, words[side]), body) };
 };
 const cards = { left: card('left'), right: card('right') };

@@ -9,7 +9,7 @@ const makeJudging = (part) => {
     saveJudgement(part);
   };
   part.thumbs = { up: tool('up', words.good, press('up')), down: tool('down', words.bad, press('down')) };
-  part.summary = el('button', { type: 'button', class: 'why-summary', onclick: () => openPanel(part) });
+  part.summary = el('button', { type: 'button', class: 'why-summary users-own', onclick: () => openPanel(part) });
   part.panel = el('div', { class: 'why-panel', role: 'group', hidden: true });
   part.panel.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') closePanel(part, event);

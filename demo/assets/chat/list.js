@@ -22,7 +22,7 @@ const dayOf = (iso) => {
 const row = (entry) => {
   const open = el(
     'button',
-    { type: 'button', class: 'open', title: entry.title, 'aria-label': entry.title, 'data-id': entry.id,
+    { type: 'button', class: 'open users-own', title: entry.title, 'aria-label': entry.title, 'data-id': entry.id,
       'aria-current': entry.id === props.value.current ? 'true' : null,
       onclick: () => {
         trigger('opened', { id: entry.id });

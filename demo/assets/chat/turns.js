@@ -33,7 +33,7 @@ const makeTurn = (turn) => {
   const part = { turn };
   const copy = tool('copy', words.copy, () => copyText(copy, part.turn.text));
   makeBranches(part);
-  part.body = el('div', { class: 'said', 'data-testid': turn.role === 'user' ? 'user' : 'bot' });
+  part.body = el('div', { class: 'said users-own', 'data-testid': turn.role === 'user' ? 'user' : 'bot' });
   part.node = el('article', { class: `turn ${turn.role}`, 'data-id': turn.id });
   if (turn.role === 'user') {
     part.editButton = tool('pen', words.edit, () => editQuestion(part));

@@ -1,0 +1,84 @@
+"""What a night that was interrupted takes up again, and what it must not."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from nightschool.errors import BadInput
+from nightschool.feedback import FeedbackStore
+from nightschool.model import BaseModel
+from nightschool.records import NightState
+from nightschool.registry import NightBook
+from nightschool.schema import FeedbackDatabase
+from nightschool.settings import load_settings
+from tests.seeding import preferences_by_taste
+from tests.training_fixtures import tiny_base
+from training.effort import EFFORTS
+from training.night_log import NightLog
+from training.night_stages import NightPlan, Stages
+from training.night_work import NightWork
+from training.nightly import resume_night
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
+    return tiny_base(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def database(tmp_path: Path, base: BaseModel) -> Iterator[FeedbackDatabase]:
+    """Eight judgements of ann, eight of bob."""
+    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+        preferences = preferences_by_taste(base, 16)
+        FeedbackStore(database).import_preferences("ann", preferences[:8])
+        FeedbackStore(database).import_preferences("bob", preferences[8:])
+        yield database
+
+
+def _plan(folder: Path) -> NightPlan:
+    settings = load_settings(db=folder / "feedback.db", versions=folder / "versions", model="none is needed")
+    return NightPlan(settings, EFFORTS["quick"], seed=1, practice=True)
+
+
+def _stages(database: FeedbackDatabase, folder: Path, night_id: str, said: list[str]) -> Stages:
+    log = NightLog(NightBook(database), night_id, said.append)
+    return Stages(_plan(folder), database, night_id, log, NightWork(folder / "versions", night_id))
+
+
+@pytest.mark.parametrize("withdraws", [False, True])
+def test_an_interrupted_night_is_resumed_without_judgements_that_were_taken_back(
+    tmp_path: Path, database: FeedbackDatabase, withdraws: bool
+) -> None:
+    night_id, said = NightBook(database).start("quick", 1, practice=True), list[str]()
+    stages = _stages(database, tmp_path, night_id, said)
+    kept = stages.judgements()
+    assert len(kept.sources()) == 16
+    stages.begin(kept)
+    stages.work.keep("initial", [])
+    if withdraws:
+        FeedbackStore(database).set_consent("bob", False)
+    again = _stages(database, tmp_path, night_id, said)
+    assert len(again.judgements().sources()) == (8 if withdraws else 16)
+    assert (again.work.kept("initial") is None) is withdraws  # what was built on them is dropped
+    assert any("8 judgements were taken back" in line for line in said) is withdraws
+
+
+def test_a_night_whose_folder_cannot_be_read_ends_with_a_report_that_says_so(
+    tmp_path: Path, database: FeedbackDatabase
+) -> None:
+    book = NightBook(database)
+    night_id = book.start("quick", 1, practice=True)
+    book.finish(night_id, NightState.FAILED, None, "The night failed: a test", version_id=None, report={})
+    work = NightWork(tmp_path / "versions", night_id)
+    work.keep("seconds", {})
+    (work.folder / "seconds.json").write_text("{")
+    with pytest.raises(BadInput, match="cannot be read"):
+        resume_night(_plan(tmp_path).settings, lambda text: None)
+    last = book.last()
+    assert last is not None
+    assert last.state is NightState.FAILED
+    assert "cannot be read" in last.reason
+    assert last.report is not None
+    assert last.report["reason"] == last.reason
