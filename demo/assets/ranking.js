@@ -241,32 +241,35 @@ element.addEventListener('keydown', (event) => {
 // ---- dragging: a mouse takes a card anywhere, a finger takes it by its rail (elsewhere it scrolls) ------------------
 
 const height = () => window.scrollY;
-const drop = () => {
-  if (!drag) return;
-  drag.card.classList.remove('is-dragged');
-  drag.card.style.transform = '';
-  drag = null;
+const middle = (card) => card.offsetTop + card.offsetHeight / 2;
+// Put the card where the pointer has it, past as many others as it has passed.
+const carry = () => {
+  const { card } = drag;
+  const wanted = drag.start + (drag.y + height() - drag.from);
+  while (card.previousElementSibling && wanted < middle(card.previousElementSibling)) put(card, place(card) - 1);
+  while (card.nextElementSibling && wanted > middle(card.nextElementSibling)) put(card, place(card) + 1);
+  card.style.transform = `translateY(${wanted - middle(card)}px)`;
 };
 const follow = () => {
   if (!drag?.moving) return;
-  const { card } = drag;
   const edge = drag.y < 70 ? -10 : drag.y > window.innerHeight - 70 ? 10 : 0;
   if (edge) window.scrollBy(0, edge);
-  const resting = () => card.offsetTop + card.offsetHeight / 2;
-  const wanted = () => drag.start + (drag.y + height() - drag.from);
-  const above = card.previousElementSibling;
-  const below = card.nextElementSibling;
-  if (above && wanted() < above.offsetTop + above.offsetHeight / 2) put(card, place(card) - 1);
-  else if (below && wanted() > below.offsetTop + below.offsetHeight / 2) put(card, place(card) + 1);
-  card.style.transform = `translateY(${wanted() - resting()}px)`;
+  carry();
   requestAnimationFrame(follow);
+};
+const drop = () => {
+  if (!drag) return;
+  if (drag.moving) carry();
+  drag.card.classList.remove('is-dragged');
+  drag.card.style.transform = '';
+  drag = null;
 };
 list.addEventListener('pointerdown', (event) => {
   const card = cardOf(event.target);
   if (!card || phase !== 'ready' || event.button || event.target.closest('button')) return;
   if (event.pointerType !== 'mouse' && !event.target.closest('.rank-rail')) return;
   const y = event.clientY;
-  drag = { card, y, from: y + height(), start: card.offsetTop + card.offsetHeight / 2, moving: false };
+  drag = { card, y, from: y + height(), start: middle(card), moving: false };
 });
 list.addEventListener('pointermove', (event) => {
   if (!drag) return;
@@ -277,4 +280,8 @@ list.addEventListener('pointermove', (event) => {
   drag.card.classList.add('is-dragged');
   follow();
 });
-for (const end of ['pointerup', 'pointercancel']) list.addEventListener(end, drop);
+list.addEventListener('pointerup', (event) => {
+  if (drag) drag.y = event.clientY;
+  drop();
+});
+list.addEventListener('pointercancel', drop);
