@@ -64,40 +64,44 @@ class Person:
 
     def __init__(self, url: str, seed: int) -> None:
         self._chance = random.Random(seed)
-        self._tab = Tab(url)
+        self.tab = Tab(url)
         self.told = Told()
 
     def live(self, over: float) -> None:
         """Ask, judge, compare, rank; more questions than anything else."""
         try:
-            self._saw(self._tab.fire("new", "click"))
+            self._saw(self.tab.fire("new", "click"))
             while time.monotonic() < over:
                 act = self._chance.choices([self.ask, self.judge, self.compare, self.rank], [4, 4, 2, 1])[0]
                 act()
                 time.sleep(self._chance.uniform(*THINKS))
         finally:
-            self._tab.close()
+            self.tab.close()
 
     def ask(self) -> None:
         """A question; now and then in a new conversation."""
         if self._chance.random() < 0.2:
-            self._saw(self._tab.fire("new", "click"))
-        self._tab.type("box", self._chance.choice(QUESTIONS))
-        if self._saw(self._tab.fire("box", "submit")):
+            self._saw(self.tab.fire("new", "click"))
+        self.put(self._chance.choice(QUESTIONS))
+
+    def put(self, question: str) -> None:
+        """Ask just this."""
+        self.tab.type("box", question)
+        if self._saw(self.tab.fire("box", "submit")):
             self.told.answers += 1
 
     def judge(self) -> None:
         """A thumb on an answer on screen, with a reason and a comment; sometimes it is changed or taken back."""
-        replies = [turn for turn in self._tab.shown("talk")["turns"] if turn["role"] == "assistant"]
+        replies = [turn for turn in self.tab.shown("talk")["turns"] if turn["role"] == "assistant"]
         if not replies:
             return
         reply, value = self._chance.choice(replies)["id"], self._chance.choice(["up", "down", "down", ""])
         reasons = {"up": ["helpful"], "down": ["wrong"], "": []}[value]
         told = {"number": 1, "id": reply, "value": value, "reasons": reasons, "comment": "so so" if value else ""}
-        answer = self._tab.fire("talk", "judged", told)
+        answer = self.tab.fire("talk", "judged", told)
         if not self._saw(answer, vote=True):
             return
-        acknowledged = self._tab.shown("talk", "ack")
+        acknowledged = self.tab.shown("talk", "ack")
         if acknowledged["ok"]:
             self.told.thumbs[reply] = value
         else:
@@ -105,29 +109,29 @@ class Person:
 
     def compare(self) -> None:
         """A duel, and its decision."""
-        self._tab.type("box", self._chance.choice(QUESTIONS))
-        if not self._saw(self._tab.fire("compare", "click")):
+        self.tab.type("box", self._chance.choice(QUESTIONS))
+        if not self._saw(self.tab.fire("compare", "click")):
             return
         self.told.answers += 2
-        duel = self._tab.shown("talk")["duel"]
+        duel = self.tab.shown("talk")["duel"]
         if not duel:
             return  # both came out the same
         time.sleep(self._chance.uniform(*THINKS))
         outcome = self._chance.choice(["left", "right", "tie", "both_bad"])
-        if self._saw(self._tab.fire("talk", "voted", {"duel": duel["id"], "outcome": outcome}), vote=True):
+        if self._saw(self.tab.fire("talk", "voted", {"duel": duel["id"], "outcome": outcome}), vote=True):
             self.told.duels[duel["id"]] = outcome
 
     def rank(self) -> None:
         """A round of the Rank page in some order."""
-        if not self._saw(self._tab.fire("rank-board", "continued", {})):
+        if not self._saw(self.tab.fire("rank-board", "continued", {})):
             return
-        board = self._tab.shown("rank-board")
+        board = self.tab.shown("rank-board")
         names = list(board["answers"])
         self.told.answers += len(names)
         self._chance.shuffle(names)
         time.sleep(self._chance.uniform(*THINKS))
         told = {"round": board["round"], "groups": [names[:2], *([name] for name in names[2:])]}
-        if self._saw(self._tab.fire("rank-board", "ranked", told), vote=True):
+        if self._saw(self.tab.fire("rank-board", "ranked", told), vote=True):
             self.told.rounds.add(board["round"])
 
     def _saw(self, answer: Answered, *, vote: bool = False) -> bool:
@@ -154,7 +158,7 @@ def main() -> None:
             registry.add(Version(name, INITIAL, utc_now(), None, "base", name, VerdictKind.PROMOTED), [])
         registry.promote("v3", "a load test")
         told, others = _everybody(site, words.people, seconds, words.seed)
-        lost = _lost(site, told)
+        lost = lost_votes(site, told)
     tell(_figures(told, lost, words.people, seconds) | {"cores_of_site_and_others": others}, as_json=words.json)
     for sentence, count in Counter(told.errors).most_common(5):
         print(f"{count} times: {sentence}", flush=True)
@@ -175,7 +179,7 @@ def _everybody(site: Site, people: int, seconds: float, seed: int) -> tuple[Told
     return told, others.cores()
 
 
-def _lost(site: Site, told: Told) -> int:
+def lost_votes(site: Site, told: Told) -> int:
     """How many acknowledged votes are not in the database as they were last given."""
     db = site.database.read()
     thumbs = dict(db.execute("SELECT reply_id, value FROM thumbs WHERE replaced_at IS NULL").fetchall())
