@@ -75,6 +75,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     from demo.accounts import Accounts
     from demo.classroom import Classroom, ThumbReasons
     from demo.explanations import Explanations
+    from demo.feedback_room import FeedbackRoom
     from demo.nights import Nights
     from demo.rank_room import RankRoom
     from demo.web import create_app
@@ -129,6 +130,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
         is_small=False,
         effort="quick",
         rank_room=rank_room,
+        feedback_room=FeedbackRoom(store, engine),
         host_names=[HOST_NAME],
     )
     return app, rank_room

@@ -109,7 +109,8 @@ def clients(guarded: Site) -> Iterator[dict[str, httpx.Client]]:
 def status_of(client: httpx.Client, method: str, path: str) -> tuple[int, str]:
     """The status and, for refusals, the text. A stream is left as soon as it begins."""
     given: dict[str, Any] = {"json": {}} if method == "POST" else {}
-    with client.stream(method, path, headers={"Accept-Language": "en"}, **given) as answer:
+    headers = {"Accept-Language": "en", **({"Origin": str(client.base_url).rstrip("/")} if given else {})}
+    with client.stream(method, path, headers=headers, **given) as answer:
         is_refusal = answer.status_code in {303, 401, 403, 404}
         return answer.status_code, answer.read().decode() if is_refusal else ""
 
