@@ -12,7 +12,8 @@ import socket
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,9 +22,11 @@ import typer
 from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import Visitors, load_secret
+from demo.nightly import Nightly
 from demo.nights import Nights
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
+from nightschool.nightly_dates import NightlyDates
 from nightschool.records import Sampling
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
@@ -47,11 +50,22 @@ def serve(
     versions: Annotated[Path | None, typer.Option(help="Folder of the trained versions (default versions).")] = None,
     model: Annotated[str | None, typer.Option(help="'embedded', a Hugging Face id, or a model folder.")] = None,
     duel_share: Annotated[float | None, typer.Option(help="Share of turns answered twice (default 0.2).")] = None,
+    nightly: Annotated[str | None, typer.Option(help="Local time of a night every day, as 02:30 (default off).")] = None,
+    nightly_zone: Annotated[str | None, typer.Option(help="Its time zone (default: the machine's).")] = None,
 ) -> None:
     """Chat on a web page and judge the answers; the night learns from the judgements."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
-        settings = load_settings(host=host, port=port, db=db, versions=versions, model=model, duel_share=duel_share)
+        settings = load_settings(
+            host=host,
+            port=port,
+            db=db,
+            versions=versions,
+            model=model,
+            duel_share=duel_share,
+            nightly=nightly,
+            nightly_zone=nightly_zone,
+        )
         with closing(open_address(settings.host, settings.port)) as listener:
             run(settings, listener)
     except NightSchoolError as error:
@@ -74,9 +88,10 @@ def run(settings: Settings, listener: socket.socket) -> None:
         )
         if warning := classroom.warm_up():
             typer.echo(warning)
+        nights = Nights(book, db=database.path, versions=settings.versions, environment=night_environment(settings))
         app = create_app(
             classroom=classroom,
-            nights=Nights(book, db=database.path, versions=settings.versions, environment=night_environment(settings)),
+            nights=nights,
             explanations=Explanations(
                 db=database.path, versions=settings.versions, environment=night_environment(settings)
             ),
@@ -88,7 +103,24 @@ def run(settings: Settings, listener: socket.socket) -> None:
             effort=settings.effort,
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
-        serve_app(app, settings.host, listener, words)
+        with nightly_nights(settings, nights, database):
+            serve_app(app, settings.host, listener, words)
+
+
+@contextmanager
+def nightly_nights(settings: Settings, nights: Nights, database: FeedbackDatabase) -> Iterator[None]:
+    """Nights by the timetable, where the settings name a time, until the block ends."""
+    if settings.nightly is None:
+        yield
+        return
+    dates = NightlyDates(database)
+    timetable = Nightly(
+        nights, dates, clock=settings.nightly, zone_name=settings.nightly_zone, effort=settings.effort
+    )
+    nights.follow(timetable.told)
+    with closing(timetable):
+        timetable.start()
+        yield
 
 
 def open_engine(settings: Settings) -> "EmbeddedEngine":

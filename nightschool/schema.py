@@ -263,6 +263,24 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0011_retired_versions_and_nightly_dates")
+def _retired_versions_and_nightly_dates(db: sqlite_utils.Database) -> None:
+    # When a version was taken out of service for good, because judgements that made it were deleted.
+    db.execute("ALTER TABLE versions ADD COLUMN retired_at TEXT")
+    db.execute("CREATE INDEX receipts_by_source ON receipts(source_kind, source_id)")
+    # The local dates of which the timetable has decided: one row, one night at most.
+    db.execute(
+        """CREATE TABLE nightly_dates (
+            local_date TEXT PRIMARY KEY,
+            clock TEXT NOT NULL,
+            zone TEXT NOT NULL,
+            due_at TEXT NOT NULL,
+            decided_at TEXT NOT NULL,
+            outcome TEXT NOT NULL
+        ) STRICT"""
+    )
+
+
 class FeedbackDatabase:
     """`feedback.db` opened by one process: `read()` for this thread's reader, `write()` for a write transaction.
 

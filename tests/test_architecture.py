@@ -30,6 +30,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_import": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback": ({"errors", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
     "registry": ({"errors", "ids", "records", "schema"}, {"sqlite_utils"}),
+    "nightly_dates": ({"ids", "records", "schema"}, set()),
     "chat_format": ({"errors", "records"}, {"jinja2"}),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
     "llama_decoder": (set(), {"torch", "transformers"}),
@@ -38,7 +39,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"records"}, set()),
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
-STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry"}
+STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.nightly_dates"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine"}

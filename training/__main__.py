@@ -18,6 +18,7 @@ from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
 from training.effort import effort_named
 from training.night_lock import night_lock
+from training.priority import step_back
 from training.receipts import judgements_of
 from training.reward_command import app as reward_app
 from training.shortage import shortage_of
@@ -54,7 +55,7 @@ def night(
     with told():
         settings = load_settings(db=db, versions=versions, model=model, effort=effort, lora_layers=lora_layers)
         chosen = effort_named(settings.effort)
-        _step_back()
+        step_back()
         from training.night_stages import NightPlan
         from training.nightly import run_night
 
@@ -68,21 +69,11 @@ def resume(db: Db = None, versions: Versions = None, as_json: AsJson = False) ->
     """Go on with the last night where it was killed or failed: every stage and every iteration of PPO is kept."""
     with told():
         settings = load_settings(db=db, versions=versions)
-        _step_back()
+        step_back()
         from training.nightly import resume_night
 
         report = resume_night(settings, _echo)
     _tell_night(report, as_json=as_json)
-
-
-def _step_back() -> None:
-    """The chat comes first. To be called before torch is loaded.
-
-    Idle torch threads must sleep instead of spinning on the cores that the chat needs (measured: with spinning, both
-    programs slow each other down several times).
-    """
-    os.nice(19)
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def _echo(text: str) -> None:
@@ -183,7 +174,7 @@ def explain(reply: str, db: Db = None, versions: Versions = None, model: Model =
     """A stored reply's score, the version that wrote it, and how far that version has drifted there."""
     with told():
         settings = load_settings(db=db, versions=versions, model=model)
-        os.nice(10)  # as a night: the chat comes first
+        os.nice(10)  # behind the chat, before a night: a person waits for it
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from training.explanation import explain as explain_reply
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import gradio as gr
 
+from demo.catalogue import Words
 from demo.classroom import Classroom
 from demo.identity import Visitors
 from demo.nights import EFFORTS, Nights, Phase
 from demo.pages import school_view
 from demo.pages.common import Updates, person_of, told_in_words
+from demo.pages.timetable_view import timetable_line
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
@@ -73,7 +75,7 @@ class SchoolPage:
         lines = self._book.log_lines(status.night.id) if status.night else []
         values = {
             self.counts: school_view.counts_line(duels, thumbs, self._classroom.champion().id),
-            self.card: school_view.night_card(status),
+            self.card: school_view.night_card(status) + timetable_line(self._nights.timetable(), Words("en")),
             self.log: school_view.log_lines(lines),
             self.history: school_view.history_table(self._book.nights()),
         }
