@@ -50,7 +50,9 @@ def serve(
     versions: Annotated[Path | None, typer.Option(help="Folder of the trained versions (default versions).")] = None,
     model: Annotated[str | None, typer.Option(help="'embedded', a Hugging Face id, or a model folder.")] = None,
     duel_share: Annotated[float | None, typer.Option(help="Share of turns answered twice (default 0.2).")] = None,
-    nightly: Annotated[str | None, typer.Option(help="Local time of a night every day, as 02:30 (default off).")] = None,
+    nightly: Annotated[
+        str | None, typer.Option(help="Local time of a night every day, as 02:30 (default off).")
+    ] = None,
     nightly_zone: Annotated[str | None, typer.Option(help="Its time zone (default: the machine's).")] = None,
 ) -> None:
     """Chat on a web page and judge the answers; the night learns from the judgements."""
@@ -114,9 +116,7 @@ def nightly_nights(settings: Settings, nights: Nights, database: FeedbackDatabas
         yield
         return
     dates = NightlyDates(database)
-    timetable = Nightly(
-        nights, dates, clock=settings.nightly, zone_name=settings.nightly_zone, effort=settings.effort
-    )
+    timetable = Nightly(nights, dates, clock=settings.nightly, zone_name=settings.nightly_zone, effort=settings.effort)
     nights.follow(timetable.told)
     with closing(timetable):
         timetable.start()

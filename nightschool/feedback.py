@@ -15,7 +15,7 @@ from typing import Any
 from nightschool import feedback_judging
 from nightschool.errors import BadInput
 from nightschool.feedback_import import add_preferences
-from nightschool.feedback_reading import read_snapshot
+from nightschool.feedback_reading import read_judged, read_snapshot
 from nightschool.feedback_rows import (
     SELECT_REPLIES,
     duel_of,
@@ -331,6 +331,16 @@ class FeedbackStore:
         """What consenting people had judged at one moment; votes that come later wait for the next night."""
         with self._database.snapshot() as db:
             return read_snapshot(db)
+
+    def judged(self, sources: Collection[tuple[str, str]]) -> FeedbackSnapshot:
+        """These judgements, by (kind, id) of their rows, as they were made; what was deleted since is left out."""
+        with self._database.snapshot() as db:
+            return read_judged(db, sources)
+
+    def has_judgement(self, judgement_id: str) -> bool:
+        """Whether there is a thumb, duel, ranking or correction of this id."""
+        tables = JUDGEMENT_TABLES.values()
+        return any(self._one(f"SELECT id FROM {table} WHERE id = ?", judgement_id) for table in tables)
 
     def counts(self) -> tuple[int, int]:
         """How many decided duels and active thumbs there are."""

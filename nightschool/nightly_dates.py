@@ -33,7 +33,7 @@ class NightlyDates:
         return frozenset(date.fromisoformat(row["local_date"]) for row in rows)
 
     def set(self, newest: NightlyDate) -> None:
-        """Begin a timetable whose newest date has passed: unless it is the one that was kept before, that date is off."""
+        """Begin a timetable whose newest date has passed: unless it is the one kept before, that date is off."""
         with self._database.write() as db:
             kept = db.execute("SELECT clock FROM nightly_dates ORDER BY decided_at DESC LIMIT 1").fetchone()
             if kept is None or kept[0] != newest.clock:

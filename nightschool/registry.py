@@ -1,12 +1,16 @@
-"""The registry of versions and nights, and the champion pointer. The only writer of those tables."""
+"""The registry of versions and nights, and the champion pointer. The only writer of those tables.
+
+Which judgements made which versions is worked out by functions on the open database, in `version_lineage`.
+"""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlite_utils
 
-from nightschool.errors import UnknownVersion
+from nightschool import version_lineage
+from nightschool.errors import BadInput, UnknownVersion
 from nightschool.ids import new_id, utc_now
 from nightschool.records import Night, NightState, Stage, VerdictKind, Version
 from nightschool.schema import FeedbackDatabase
@@ -30,9 +34,17 @@ class VersionRegistry:
             raise UnknownVersion(f"There is no version {version_id!r}; the versions here are: {names}.")
         return _version(row)
 
-    def list(self) -> list[Version]:
-        """All versions, oldest first."""
-        return [_version(row) for row in self._database.read().query("SELECT * FROM versions ORDER BY created_at, id")]
+    def list(self, *, retired: bool = False) -> list[Version]:
+        """All versions that may serve, oldest first; with `retired` those too that were retired."""
+        rows = self._database.read().query(
+            "SELECT * FROM versions WHERE retired_at IS NULL OR ? ORDER BY created_at, id", [retired]
+        )
+        return [_version(row) for row in rows]
+
+    def forebears(self, version: Version) -> tuple[Version, ...]:
+        """The versions that one grew from, nearest first, without retired ones; the initial version is the last."""
+        names = version_lineage.line_of(self._database.read(), version.id)[1:]
+        return tuple(each for name in names if (each := self.get(name)).retired_at is None)
 
     def next_number(self) -> int:
         """The number of the next version: 1 for the first one that a night makes."""
@@ -67,18 +79,55 @@ class VersionRegistry:
         return _version(row) if row else None
 
     def used_sources(self) -> set[tuple[str, str]]:
-        """(kind, id) of every judgement that a promoted version was made from."""
+        """(kind, id) of every judgement that a promoted version was made from, if that one is not retired."""
         rows = self._database.read().query(
             "SELECT DISTINCT source_kind, source_id FROM receipts JOIN versions ON versions.id = receipts.version_id "
-            "WHERE versions.verdict = 'promoted'"
+            "WHERE versions.verdict = 'promoted' AND versions.retired_at IS NULL"
         )
         return {(row["source_kind"], row["source_id"]) for row in rows}
 
     def promote(self, version_id: str, reason: str) -> None:
-        """Move the champion pointer and record why, in one transaction. A reply in flight ends on its own version."""
+        """Move the champion pointer and record why, in one transaction. A reply in flight ends on its own version.
+
+        Raises `BadInput` for a version that deleted judgements made.
+        """
         version = self.get(version_id)
         with self._database.write() as db:
+            if version.retired_at is not None or version.id in version_lineage.gone_of(db):
+                raise BadInput(
+                    f"The version {version.id} learned from judgements that were deleted since, so it may not answer "
+                    "again; promote another one (`python -m training versions` lists them)."
+                )
             _promote(db, version.id, reason)
+
+    # ---- receipts ------------------------------------------------------------------------------------------------
+
+    def receipts(self, version_id: str) -> tuple[tuple[str, str], ...]:
+        """(kind, id) of each judgement that made a version, sorted; also of those that were deleted since."""
+        return tuple(version_lineage.receipts_of(self._database.read(), self.get(version_id).id))
+
+    def versions_of(self, source_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Id of a judgement -> the versions it went into, oldest first; without those that went into none."""
+        return version_lineage.versions_of(self._database.read(), source_ids)
+
+    def tainted(self) -> dict[str, set[tuple[str, str]]]:
+        """Version -> (kind, id) of the deleted judgements that made it, or a version it grew from."""
+        return version_lineage.gone_of(self._database.read())
+
+    def retire_tainted(self) -> tuple[str, ...]:
+        """Take every tainted version out of service for good and return their ids, sorted; all or none.
+
+        In place of a champion that is retired, the newest version it grew from that is not tainted answers.
+        """
+        with self._database.write() as db:
+            retired, heir = version_lineage.retire_tainted(db)
+            if heir is not None:
+                _promote(db, heir, "the version before was retired: judgements that made it were deleted")
+        return tuple(retired)
+
+    def rebuild_is_due(self) -> bool:
+        """Whether the newest version is a tainted one, so that one without the deleted judgements is to be made."""
+        return version_lineage.rebuild_is_due(self._database.read())
 
 
 class NightBook:

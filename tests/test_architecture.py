@@ -29,17 +29,20 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_judging": ({"errors", "ids", "records"}, {"sqlite_utils"}),
     "feedback_import": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback": ({"errors", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
-    "registry": ({"errors", "ids", "records", "schema"}, {"sqlite_utils"}),
+    "version_lineage": ({"ids"}, {"sqlite_utils"}),
+    "registry": ({"errors", "ids", "records", "schema", "version_lineage"}, {"sqlite_utils"}),
     "nightly_dates": ({"ids", "records", "schema"}, set()),
     "chat_format": ({"errors", "records"}, {"jinja2"}),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
     "llama_decoder": (set(), {"torch", "transformers"}),
     "sampling": ({"llama_decoder"}, {"torch", "transformers"}),
-    "version_folder": ({"errors", "files", "model", "records"}, {"torch", "safetensors"}),
+    "version_check": ({"errors", "files", "records"}, set()),
+    "version_folder": ({"errors", "model", "records", "version_check"}, {"torch", "safetensors"}),
     "engine": ({"records"}, set()),
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
 STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.nightly_dates"}
+STORE |= {"nightschool.version_lineage"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine"}

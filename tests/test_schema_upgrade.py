@@ -71,7 +71,9 @@ def test_a_database_from_before_rankings_is_brought_up_to_date_without_a_loss(tm
     after = contents(path)
     for row in after["people"]:
         assert row.pop("consent") == 1
-    added = {"rankings", "ranked_replies", "corrections", "split_sides"}
+    for row in after["versions"]:
+        assert row.pop("retired_at") is None
+    added = {"rankings", "ranked_replies", "corrections", "split_sides", "nightly_dates"}
     assert {name: rows for name, rows in after.items() if name not in added} == before
     assert {name: after[name] for name in added} == {name: [] for name in added}
     with closing(sqlite3.connect(path)) as connection:

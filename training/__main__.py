@@ -16,6 +16,7 @@ from nightschool.records import Night, NightState
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
+from nightschool.version_check import check_files
 from training.effort import effort_named
 from training.night_lock import night_lock
 from training.priority import step_back
@@ -23,9 +24,11 @@ from training.receipts import judgements_of
 from training.reward_command import app as reward_app
 from training.shortage import shortage_of
 from training.telling import opened, told
+from training.version_commands import add_version_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
 app.add_typer(reward_app, name="reward")
+add_version_commands(app)
 
 Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db).")]
 Versions = Annotated[Path | None, typer.Option(help="Folder of the versions (default versions/).")]
@@ -147,25 +150,14 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def versions(db: Db = None, as_json: AsJson = False) -> None:
-    """All versions, oldest first; the champion is marked."""
-    with told(), opened(load_settings(db=db)) as database:
-        registry = VersionRegistry(database)
-        champion = registry.champion().id
-        found = [asdict(version) | {"champion": version.id == champion} for version in registry.list()]
-    if as_json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    for version in found:
-        mark = "*" if version["champion"] else " "
-        print(f"{mark} {version['id']:<16} {version['created_at'][:19]} {version['verdict'] or ''}")
-
-
-@app.command()
-def promote(version: str, db: Db = None) -> None:
+def promote(version: str, db: Db = None, versions: Versions = None) -> None:
     """Let a version answer from the next reply on; `promote initial` goes back to the untouched model."""
-    with told(), opened(load_settings(db=db)) as database:
-        VersionRegistry(database).promote(version, "by hand")
+    with told():
+        settings = load_settings(db=db, versions=versions)
+        with opened(settings) as database:
+            registry = VersionRegistry(database)
+            check_files(settings.versions / version, registry.get(version))
+            registry.promote(version, "by hand")
     print(f"{version} answers from the next reply on.")
 
 

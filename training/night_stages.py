@@ -1,5 +1,6 @@
 """What each stage of a night does, and what it keeps so that a night that was killed goes on from there."""
 
+import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from training.ppo import train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
 from training.ptx import examples_of, trusted
+from training.receipt_check import receipts_for, training_set_sha256
 from training.receipts import judged_conversations, judgements_of, split_of_snapshot
 from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
 from training.reward_model import RewardModel
@@ -103,6 +105,24 @@ class Stages:
             self.work.keep("judgements", judgements_to_json(judgements) | {"taken_at": self.report["snapshot"]})
             self.work.keep("plan", settings | {"champion_before": self.champion_before})
 
+    def retire(self) -> None:
+        """Take out of service what deleted judgements made; a night that began from such a version begins anew."""
+        retired = self.registry.retire_tainted()
+        self.report["retired"] = list(retired)
+        if not retired:
+            return
+        for version_id in retired:  # people's words are in its samples
+            shutil.rmtree(self.plan.settings.versions / version_id, ignore_errors=True)
+        names = ", ".join(retired)
+        self.log.say(f"Retired {names}: judgements that made them were deleted. {self.registry.champion().id} answers.")
+        if self.champion_before in retired:
+            self.work.remove()
+            self.champion_before = self.report["champion_before"] = self.registry.champion().id
+
+    def taken_back(self, judgements: Judgements) -> int:
+        """How many of these were deleted, or belong to somebody who took back consent, since the night read them."""
+        return len(self.feedback.not_to_be_learned_from(judgements.sources()))
+
     def judgements(self) -> Judgements:
         kept = self._still_allowed(self.work.kept("judgements"))
         if kept is None:
@@ -118,6 +138,7 @@ class Stages:
             "pairs": len(judgements.pairs),
             "thumbs": len(judgements.thumbs),
             "training_judgements": round(judgements.on(Side.TRAIN).effective(), 1),
+            "training_set": training_set_sha256(judgements),
         }
         self.log.say(f"{len(judgements.pairs)} pairs and {len(judgements.thumbs)} thumbs to learn from.")
         return judgements
@@ -313,7 +334,6 @@ class Stages:
             verdict=verdict,
         )
         report = self.report | {"verdict": verdict, "reason": reason, "seconds": self.log.seconds}
-        receipts = judgements.sources()
         version = save_candidate(
             self.plan.settings.versions,
             self.registry.next_number(),
@@ -322,10 +342,11 @@ class Stages:
             fitted.model,
             fitted.examiner,
             report,
-            receipts,
+            receipts_for(judgements),
             rollouts,
             self.work.folder,
         )
-        self.registry.add(version, receipts, promote_because=reason if verdict is VerdictKind.PROMOTED else None)
+        because = reason if verdict is VerdictKind.PROMOTED else None
+        self.registry.add(version, judgements.sources(), promote_because=because)
         self.log.say(f"Version {version.id} is saved.")
         return version

@@ -144,6 +144,8 @@ class _Night:
             return VerdictKind(self.report["verdict"]), str(self.report["reason"]), made.id
         effort, practice = self.plan.effort, self.plan.practice
         with self._stage("judgements"):
+            if not practice:
+                self.stages.retire()
             judgements = self.stages.judgements()
             shortage = shortage_of(judgements, self.registry)
             self.report["missing_judgements"] = shortage.missing
@@ -174,6 +176,9 @@ class _Night:
             verdict, reason = decide(exam, examiner_fault, practice=practice)
             if self.registry.champion().id != self.stages.champion_before:
                 verdict, reason = VerdictKind.HELD, "The champion was changed by hand during the night; it stays."
+            elif taken_back := self.stages.taken_back(judgements):
+                reason = f"{taken_back} judgements were taken back during the night; the next one does without them."
+                verdict = VerdictKind.HELD
             version = self.stages.save(policy, fitted, base, judgements, rollouts, verdict, reason)
         return verdict, reason, version.id
 

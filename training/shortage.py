@@ -19,12 +19,14 @@ class Shortage:
 
     training: float
     new: int
+    is_rebuild: bool = False
+    """A version was retired because judgements were deleted: one without them is made, also if nothing is new."""
 
     @property
     def missing(self) -> int:
         """About how many more judgements are needed; 0 when a night may run."""
         for_training = math.ceil(max(LEAST_TRAINING - self.training, 0) * 100 / TRAIN_SHARE)
-        return max(for_training, LEAST_NEW - self.new, 0)
+        return max(for_training, 0 if self.is_rebuild else LEAST_NEW - self.new, 0)
 
     def sentence(self) -> str:
         """Why a night is not worth running, or that it is."""
@@ -39,4 +41,4 @@ class Shortage:
 def shortage_of(judgements: Judgements, registry: VersionRegistry) -> Shortage:
     """Compare the judgements with what a night needs."""
     new = set(judgements.sources()) - registry.used_sources()
-    return Shortage(judgements.on(Side.TRAIN).effective(), len(new))
+    return Shortage(judgements.on(Side.TRAIN).effective(), len(new), registry.rebuild_is_due())
