@@ -1,4 +1,4 @@
-"""Promotions and rollbacks while people are answered: no stream breaks, and every reply names the version that wrote it."""
+"""Promotions and rollbacks while people are answered: no stream breaks, each reply names the version that wrote it."""
 
 import random
 import threading

@@ -1,4 +1,4 @@
-"""The training set of a version is told by its receipts: rebuilt from them it has the same hash, or is told to differ."""
+"""The training set of a version is told by its receipts: rebuilt from them it has the same hash, or that is told."""
 
 import json
 from dataclasses import replace
@@ -38,76 +38,79 @@ from training.split import Side, Split
 
 # ---- the hash --------------------------------------------------------------------------------------------------------
 
-numbers = st.integers(0, 5)
+QUESTIONS, REPLIES = 3, 5
+"""How many questions, each in a conversation of its own, and how many replies to each."""
+
+
+def reply(question: int, number: int) -> Reply:
+    """Replies 3 and 4 came out as 0 and 1 did; 2 has no tokens."""
+    tokens = () if number == 2 else (number % 3 + 10, 2)
+    at = f"2026-01-0{number + 1}"
+    return Reply(f"r{question}{number}", "initial", f"some words {number % 3}", ReplyStatus.DONE, (1,), tokens, at)
 
 
 @st.composite
 def snapshots(draw: st.DrawFn) -> FeedbackSnapshot:
-    """Judgements of two people in three conversations, on few different replies, so that votes meet and are replaced."""
-
-    def reply(number: int) -> Reply:
-        # Replies 4 and 5 have the tokens of 0 and 1; 3 has none.
-        tokens = () if number == 3 else (number % 4 + 10, 2)
-        text = f"reply of some length {number % 4}"
-        return Reply(f"r{number}", "initial", text, ReplyStatus.DONE, (1, 2), tokens, f"2026-01-0{number + 1}")
-
-    def who() -> str:
-        return draw(st.sampled_from(["ann", "bob"]))
-
-    def talk() -> tuple[str, str]:
-        place = draw(st.integers(0, 2))
-        return f"c{place}", f"q{place}"
-
-    def when() -> str:
-        return f"2026-02-{draw(st.integers(10, 28))}"
-
-    duels, thumbs, rankings, corrections = [], [], [], []
-    for number in range(draw(st.integers(0, 8))):
-        conversation, question = talk()
-        outcome = draw(st.sampled_from(DuelOutcome))
-        sides = reply(draw(numbers)), reply(draw(numbers))
-        duels.append(Duel(f"d{number}", conversation, question, who(), *sides, outcome, when()))
-    for number in range(draw(st.integers(0, 10))):
-        conversation, question = talk()
-        value = draw(st.sampled_from(ThumbValue))
-        thumbs.append(Thumb(f"t{number}", who(), conversation, value, when(), reply(draw(numbers)), question))
-    for number in range(draw(st.integers(0, 3))):
-        conversation, question = talk()
-        count = draw(st.integers(2, 4))
-        ranked = tuple(reply(draw(numbers)) for _ in range(count))
-        ranks = tuple(draw(st.lists(st.integers(1, 3), min_size=count, max_size=count)))
-        rankings.append(Ranking(f"k{number}", who(), conversation, question, ranked, ranks, when()))
-    for number in range(draw(st.integers(0, 4))):
-        text = draw(st.sampled_from(["reply of some length 0", "something else", "quite another thing"]))
-        given_to = reply(draw(numbers))
-        corrections.append(Correction(f"x{number}", who(), talk()[0], given_to, text, (90, number % 2, 2), when()))
-    openings = {f"c{place}": f"question number {place * 7919} of its own" for place in range(3)}
+    """What two people judged, as the store keeps it: of thumbs and corrections one by each person on each reply."""
+    people = st.sampled_from(["ann", "bob"])
+    questions, replies = st.integers(0, QUESTIONS - 1), st.integers(0, REPLIES - 1)
+    days = st.integers(10, 28).map(lambda day: f"2026-02-{day}")
+    on_replies = st.lists(st.tuples(people, questions, replies), unique=True, max_size=14)
+    duels = []
+    for n in range(draw(st.integers(0, 8))):
+        q = draw(questions)
+        sides = reply(q, draw(replies)), reply(q, draw(replies))
+        duels.append(
+            Duel(f"d{n}", f"c{q}", f"q{q}", draw(people), *sides, draw(st.sampled_from(DuelOutcome)), draw(days))
+        )
+    thumbs = [
+        Thumb(f"t{n}", person, f"c{q}", draw(st.sampled_from(ThumbValue)), draw(days), reply(q, r), f"q{q}")
+        for n, (person, q, r) in enumerate(draw(on_replies))
+    ]
+    texts = st.sampled_from(["some words 0", "others"])
+    corrections = [
+        Correction(f"x{n}", person, f"c{q}", reply(q, r), draw(texts), (90, n % 2), draw(days))
+        for n, (person, q, r) in enumerate(draw(on_replies))
+    ]
+    rankings = []
+    for n, (person, q) in enumerate(draw(st.lists(st.tuples(people, questions), unique=True, max_size=4))):
+        order = draw(st.permutations(range(REPLIES)))[: draw(st.integers(2, 4))]
+        ranks = tuple(draw(st.integers(1, 3)) for _ in order)
+        rankings.append(
+            Ranking(f"k{n}", person, f"c{q}", f"q{q}", tuple(reply(q, r) for r in order), ranks, draw(days))
+        )
+    openings = {f"c{question}": f"question number {question * 7919} of its own" for question in range(QUESTIONS)}
     return FeedbackSnapshot("2026-03-01", tuple(duels), tuple(thumbs), openings, tuple(rankings), tuple(corrections))
-
-
-def only(snapshot: FeedbackSnapshot, sources: set[tuple[str, str]]) -> FeedbackSnapshot:
-    """What the store returns for these receipts."""
-    return replace(
-        snapshot,
-        duels=tuple(row for row in snapshot.duels if ("duel", row.id) in sources),
-        thumbs=tuple(row for row in snapshot.thumbs if ("thumb", row.id) in sources),
-        rankings=tuple(row for row in snapshot.rankings if ("ranking", row.id) in sources),
-        corrections=tuple(row for row in snapshot.corrections if ("correction", row.id) in sources),
-        openings={},
-    )
 
 
 @given(snapshots())
 def test_the_rows_that_the_receipts_name_make_the_very_same_training_set(snapshot: FeedbackSnapshot) -> None:
-    judgements = judgements_of(snapshot)
-    receipts = receipts_for(judgements)
-    kept = only(snapshot, {each.source for each in receipts})
-    conversations = conversations_of(kept)
-    split = Split(
+    split = split_of_snapshot(snapshot)
+    judgements = judgements_of(snapshot, split)
+    receipts = receipts_for(judgements, snapshot, split)
+    assert [each.source for each in receipts if each.is_used] == judgements.sources()
+    conversations = conversations_of(snapshot)
+    told = Split(
         {conversations[each.source]: each.side for each in receipts},
         {conversations[each.source]: str(each.component) for each in receipts},
     )
-    assert training_set_sha256(judgements_of(kept, split)) == training_set_sha256(judgements)
+    assert training_set_sha256(judgements_of(replace(snapshot, openings={}), told)) == training_set_sha256(judgements)
+
+
+def test_a_vote_that_was_replaced_still_decides_which_votes_pair_up() -> None:
+    """Down on reply 0, down on 1, up on 4, which came out as 1 did: the up replaces the second down, and is no pair.
+
+    Without the replaced down, which left no judgement, the up would be taken for an answer to the first one.
+    """
+    thumbs = [
+        Thumb(f"t{n}", "ann", "c0", value, f"2026-02-1{n}", reply(0, r), "q0")
+        for n, (value, r) in enumerate(((ThumbValue.DOWN, 0), (ThumbValue.DOWN, 1), (ThumbValue.UP, 4)))
+    ]
+    snapshot = FeedbackSnapshot("2026-03-01", (), tuple(thumbs), {"c0": "a question"})
+    judgements, split = judgements_of(snapshot), split_of_snapshot(snapshot)
+    assert (len(judgements.pairs), [each.is_up for each in judgements.thumbs]) == (0, [False, True])
+    assert [each.is_used for each in receipts_for(judgements, snapshot, split)] == [True, False, True]
+    assert len(judgements_of(replace(snapshot, thumbs=(thumbs[0], thumbs[2]))).pairs) == 1
 
 
 @given(snapshots(), st.randoms())
@@ -162,8 +165,9 @@ def _duel(store: FeedbackStore, person: str, question: str) -> tuple[str, str, s
 def sealed(store: FeedbackStore) -> tuple[list[Receipt], str]:
     """Receipts and hash as a night of now would record them."""
     snapshot = store.snapshot()
-    judgements = judgements_of(snapshot, split_of_snapshot(snapshot))
-    return receipts_for(judgements), training_set_sha256(judgements)
+    split = split_of_snapshot(snapshot)
+    judgements = judgements_of(snapshot, split)
+    return receipts_for(judgements, snapshot, split), training_set_sha256(judgements)
 
 
 def test_later_votes_changed_minds_and_new_conversations_do_not_change_what_receipts_rebuild(
@@ -227,7 +231,9 @@ def test_receipts_from_before_there_was_a_hash_are_read_without_one(tmp_path: Pa
     assert read_receipts(tmp_path) == ([Receipt(("duel", "d"), Side.TRAIN, 0)], None)
 
 
-@pytest.mark.parametrize("text", ["", "{}x", '[{"kind": "duel"}]', '[{"kind": "duel", "id": "d", "side": "moon"}]', "[1]"])
+@pytest.mark.parametrize(
+    "text", ["", "{}x", '[{"kind": "duel"}]', '[{"kind": "duel", "id": "d", "side": "moon"}]', "[1]"]
+)
 def test_receipts_that_cannot_be_read_are_told_in_a_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "receipts.json").write_text(text)
     (tmp_path / "config.json").write_text("{}")

@@ -97,7 +97,9 @@ def test_a_deleted_judgement_retires_what_it_made_and_the_version_before_answers
 def test_what_grew_from_a_tainted_version_is_tainted_too(
     registry: VersionRegistry, taught: Taught, database: FeedbackDatabase
 ) -> None:
-    add(registry, "v3", "v2", ("ranking", taught.ranking), day=4)  # began with v2's weights, which learned from the duel
+    add(
+        registry, "v3", "v2", ("ranking", taught.ranking), day=4
+    )  # began with v2's weights, which learned from the duel
     delete(database, "duels", taught.duel)
     gone = {("duel", taught.duel)}
     assert registry.tainted() == {"v1": gone, "v2": gone, "v3": gone}

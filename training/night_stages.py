@@ -40,7 +40,13 @@ from training.ppo import train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
 from training.ptx import examples_of, trusted
-from training.receipt_check import receipts_for, training_set_sha256
+from training.receipt_check import (
+    Receipt,
+    receipts_for,
+    receipts_from_json,
+    receipts_to_json,
+    training_set_sha256,
+)
 from training.receipts import judged_conversations, judgements_of, split_of_snapshot
 from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
 from training.reward_model import RewardModel
@@ -78,6 +84,7 @@ class Stages:
         )
         begun = work.kept("plan")
         self.champion_before = str(begun["champion_before"]) if begun else self.registry.champion().id
+        self.receipts: list[Receipt] = []
         self.report: dict[str, Any] = {
             "night": night_id,
             "effort": plan.effort.name,
@@ -102,7 +109,8 @@ class Stages:
         """Keep the plan and the judgements: the night is worth running. Raises `StoreError` before hours of work."""
         settings = self.plan.settings.model_dump(mode="json", include=set(KEPT_SETTINGS))
         with self.told():
-            self.work.keep("judgements", judgements_to_json(judgements) | {"taken_at": self.report["snapshot"]})
+            told = {"taken_at": self.report["snapshot"], "receipts": receipts_to_json(self.receipts)}
+            self.work.keep("judgements", judgements_to_json(judgements) | told)
             self.work.keep("plan", settings | {"champion_before": self.champion_before})
 
     def retire(self) -> None:
@@ -130,8 +138,10 @@ class Stages:
             split = split_of_snapshot(snapshot)
             self.feedback.keep_sides(split.changes(snapshot.sides, judged_conversations(snapshot)))
             judgements, taken_at = judgements_of(snapshot, split), snapshot.taken_at
+            self.receipts = receipts_for(judgements, snapshot, split)
         else:
             judgements, taken_at = judgements_from_json(kept), kept["taken_at"]
+            self.receipts = receipts_from_json(kept["receipts"])
         self.report |= {
             "snapshot": taken_at,
             "judgements": len(judgements.sources()),
@@ -342,7 +352,7 @@ class Stages:
             fitted.model,
             fitted.examiner,
             report,
-            receipts_for(judgements),
+            self.receipts,
             rollouts,
             self.work.folder,
         )

@@ -1,7 +1,8 @@
 """The receipts of a version: which judgements it was trained on, on which side each lay, and if they still say so.
 
-`receipts.json` in a version's folder names each judgement's row, its side of the split and its component by a number;
-`config.json` holds the sha256 of the training set. Rebuilding the set from the rows in the database and the receipts
+`receipts.json` in a version's folder names the row of everything that was judged, its side of the split, its component
+by a number, and whether it was used: what a later vote on the same texts replaced was not, but decided which votes pair
+up. `config.json` holds the sha256 of the training set. Rebuilding the set from the rows in the database and the receipts
 gives the same hash, unless a judgement was deleted: a vote that was changed or whose person took back consent is still
 there as it was made.
 """
@@ -25,12 +26,13 @@ Source = tuple[str, str]
 
 @dataclass(frozen=True)
 class Receipt:
-    """One judgement that made a version, and where the split had put it."""
+    """One judgement that a night read, and where the split had put it."""
 
     source: Source
     side: Side
     component: int
     """Judgements with the same number lay in one component."""
+    is_used: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,36 +50,49 @@ class Rebuilt:
         return self.told == self.found
 
 
-def receipts_for(judgements: Judgements) -> list[Receipt]:
-    """One for each row that a judgement came from, sorted by row."""
+def receipts_for(judgements: Judgements, snapshot: FeedbackSnapshot, split: Split) -> list[Receipt]:
+    """One for each row of the snapshot that the judgements came from, sorted by row."""
+    used = set(judgements.sources())
     numbers: dict[str, int] = {}
-    found: dict[Source, Receipt] = {}
-    for judgement in judgements.all:
-        number = numbers.setdefault(judgement.component, len(numbers))
-        found |= {row: Receipt(row, judgement.side, number) for row in _rows(judgement)}
-    return [found[row] for row in sorted(found)]
+    found = []
+    for source, conversation in sorted(conversations_of(snapshot).items()):
+        number = numbers.setdefault(split.component_of_conversation[conversation], len(numbers))
+        found.append(Receipt(source, split.side_of_conversation[conversation], number, source in used))
+    return found
 
 
 def receipts_to_json(receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
     """As `receipts.json` holds them."""
     return [
-        {"kind": each.source[0], "id": each.source[1], "side": each.side, "component": each.component}
+        {
+            "kind": each.source[0],
+            "id": each.source[1],
+            "side": each.side,
+            "component": each.component,
+            "used": each.is_used,
+        }
         for each in receipts
     ]
 
 
-def read_receipts(folder: Path) -> tuple[list[Receipt], str | None]:
-    """A version's receipts and the hash of its training set. Raises `DamagedVersion` where they cannot be read.
+def receipts_from_json(rows: Sequence[dict[str, Any]]) -> list[Receipt]:
+    """The way back. Receipts from before sides were noted in them lie on the training side."""
+    return [
+        Receipt(
+            (str(row["kind"]), str(row["id"])),
+            Side(row.get("side", Side.TRAIN)),
+            int(row.get("component", 0)),
+            bool(row.get("used", True)),
+        )
+        for row in rows
+    ]
 
-    Receipts from before sides were noted in them have no hash, and lie on the training side.
-    """
+
+def read_receipts(folder: Path) -> tuple[list[Receipt], str | None]:
+    """A version's receipts and the hash of its training set. Raises `DamagedVersion` where they cannot be read."""
     try:
-        rows = json.loads((folder / "receipts.json").read_text(encoding="utf-8"))
         told = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("training_set")
-        receipts = [
-            Receipt((row["kind"], row["id"]), Side(row.get("side", Side.TRAIN)), int(row.get("component", 0)))
-            for row in rows
-        ]
+        receipts = receipts_from_json(json.loads((folder / "receipts.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DamagedVersion(
             f"The receipts of {folder.name} cannot be read ({error}); restore its folder from a backup, or promote "
