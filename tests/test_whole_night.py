@@ -44,7 +44,7 @@ SHORT = 8
 
 def _command(folder: Path, model: Path, *words: str, tokens: int) -> tuple[list[str], dict[str, str]]:
     command = [sys.executable, "-W", "error", "-m", "training", *words, "--db", str(folder / "feedback.db")]
-    if words[0] in {"night", "resume", "samples", "explain"}:
+    if words[0] in {"night", "resume", "samples", "explain", "promote", "receipts"}:
         command += ["--versions", str(folder / "versions")]
     settings = {"NIGHTSCHOOL_MODEL": str(model), "NIGHTSCHOOL_MAX_NEW_TOKENS": str(tokens), "OMP_NUM_THREADS": "1"}
     return command, {**os.environ, **settings}
@@ -133,6 +133,11 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
 
     _cards_of_both(tmp_path, model, base, version_id)
 
+    checked = json.loads(_run(tmp_path, model, "receipts", version_id, "--check", "--json").stdout)
+    assert len(checked["judgements"]) == 120
+    assert checked["check"]["same"] is True
+    assert checked["check"]["found"] == report["training_set"]
+
     shown = _run(tmp_path, model, "samples", version_id, "--json").stdout.splitlines()
     assert len(shown) == 5
     assert {json.loads(line)["y2_version"] for line in shown} == {version_id}
@@ -220,6 +225,36 @@ def test_what_fails_after_a_version_stands_does_not_undo_it_and_its_layers_are_t
     assert report["lora_layers"] == 2
 
 
+def test_what_deleted_judgements_made_is_retired_and_made_anew_without_them(
+    tmp_path: Path, model: Path, base: BaseModel
+) -> None:
+    seed_taste(tmp_path / "feedback.db", base, 100)
+    first = str(_night_here(tmp_path, model, practice=True)["version"])
+    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+        VersionRegistry(database).promote(first, "by hand")
+        deleted = [duel.id for duel in FeedbackStore(database).snapshot().duels[:10]]
+        with database.write() as db:
+            for duel in deleted:
+                db.table("duels").delete(duel)
+    told = json.loads(_run(tmp_path, model, "versions", "--json").stdout)
+    assert [(version["id"], version["deleted_judgements"]) for version in told] == [("initial", 0), (first, 10)]
+    assert _run(tmp_path, model, "promote", first).returncode == 1
+
+    report = _night_here(tmp_path, model)
+    assert report["retired"] == [first]
+    assert report["champion_before"] == "initial"  # it did not begin from what is retired
+    assert not (tmp_path / "versions" / first).exists()
+    rebuilt = str(report["version"])
+    receipts = {row["id"] for row in json.loads((tmp_path / "versions" / rebuilt / "receipts.json").read_text())}
+    assert len(receipts) == 90
+    assert not receipts & set(deleted)
+    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+        registry = VersionRegistry(database)
+        assert registry.champion().id in {"initial", rebuilt}
+        assert [version.id for version in registry.list()] == ["initial", rebuilt]
+        assert registry.tainted().keys() == {first}
+
+
 def test_a_second_night_at_once_is_refused_with_one_sentence(tmp_path: Path, model: Path) -> None:
     FeedbackDatabase(tmp_path / "feedback.db").close()
     with night_lock(tmp_path / "feedback.db"):
@@ -281,6 +316,8 @@ def test_a_failed_night_is_recorded_with_its_reason_and_told_in_one_sentence(
     assert _run(tmp_path, model, "promote", str(version)).returncode == 0
     manifest = tmp_path / "versions" / str(version) / MANIFEST
     manifest.write_text(manifest.read_text().replace("a", "b"))
+    refused = _run(tmp_path, model, "promote", str(version))
+    assert (refused.returncode, "is damaged" in refused.stderr) == (1, True)
     done = _run(tmp_path, model, "night", "--practice")
     assert done.returncode == 1
     assert "is damaged" in done.stderr.splitlines()[-1]

@@ -2,9 +2,9 @@
 
 `receipts.json` in a version's folder names the row of everything that was judged, its side of the split, its component
 by a number, and whether it was used: what a later vote on the same texts replaced was not, but decided which votes pair
-up. `config.json` holds the sha256 of the training set. Rebuilding the set from the rows in the database and the receipts
-gives the same hash, unless a judgement was deleted: a vote that was changed or whose person took back consent is still
-there as it was made.
+up. `config.json` holds the sha256 of the training set. Rebuilding the set from the rows in the database and these
+receipts gives the same hash, unless a judgement was deleted: a vote that was changed or whose person took back consent
+is still there as it was made.
 """
 
 import hashlib
