@@ -133,10 +133,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
 
     _cards_of_both(tmp_path, model, base, version_id)
 
-    checked = json.loads(_run(tmp_path, model, "receipts", version_id, "--check", "--json").stdout)
-    assert len(checked["judgements"]) == 120
-    assert checked["check"]["same"] is True
-    assert checked["check"]["found"] == report["training_set"]
+    _receipts_of_all(tmp_path, model, version_id, report["training_set"])
 
     shown = _run(tmp_path, model, "samples", version_id, "--json").stdout.splitlines()
     assert len(shown) == 5
@@ -160,6 +157,12 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     back = _run(tmp_path, model, "promote", "initial")
     assert back.returncode == 0
     assert json.loads(_run(tmp_path, model, "status", "--json").stdout)["champion"] == "initial"
+
+
+def _receipts_of_all(folder: Path, model: Path, version_id: str, training_set: object) -> None:
+    checked = json.loads(_run(folder, model, "receipts", version_id, "--check", "--json").stdout)
+    assert len(checked["judgements"]) == 120
+    assert checked["check"] == {"told": training_set, "found": training_set, "gone": [], "same": True}
 
 
 def _cards_of_both(folder: Path, model: Path, base: BaseModel, version_id: str) -> None:
