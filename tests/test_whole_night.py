@@ -131,9 +131,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     listed = json.loads(_run(tmp_path, model, "versions", "--json").stdout)
     assert [(version["id"], version["champion"]) for version in listed] == [("initial", False), (version_id, True)]
 
-    _cards_of_both(tmp_path, model, base, version_id)
-
-    _receipts_of_all(tmp_path, model, version_id, report["training_set"])
+    _cards_and_receipts(tmp_path, model, base, report)
 
     shown = _run(tmp_path, model, "samples", version_id, "--json").stdout.splitlines()
     assert len(shown) == 5
@@ -159,14 +157,9 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     assert json.loads(_run(tmp_path, model, "status", "--json").stdout)["champion"] == "initial"
 
 
-def _receipts_of_all(folder: Path, model: Path, version_id: str, training_set: object) -> None:
-    checked = json.loads(_run(folder, model, "receipts", version_id, "--check", "--json").stdout)
-    assert len(checked["judgements"]) == 120
-    assert checked["check"] == {"told": training_set, "found": training_set, "gone": [], "same": True}
-
-
-def _cards_of_both(folder: Path, model: Path, base: BaseModel, version_id: str) -> None:
+def _cards_and_receipts(folder: Path, model: Path, base: BaseModel, report: dict[str, object]) -> None:
     """The same words, once by the initial model and once by a version: one score, drift of the version only."""
+    version_id, training_set = str(report["version"]), report["training_set"]
     ids = [_reply(folder, base, name) for name in ("initial", version_id)]
     cards = [json.loads(_run(folder, model, "explain", reply_id, "--json").stdout) for reply_id in ids]
     assert [(card["version"], card["scored_by"]) for card in cards] == [
@@ -175,6 +168,9 @@ def _cards_of_both(folder: Path, model: Path, base: BaseModel, version_id: str) 
     ]
     assert cards[0]["score"] == cards[1]["score"]  # the same words to the same prompt
     assert cards[0]["drift"] == 0.0 != cards[1]["drift"]
+    checked = json.loads(_run(folder, model, "receipts", version_id, "--check", "--json").stdout)
+    assert len(checked["judgements"]) == 120
+    assert checked["check"] == {"told": training_set, "found": training_set, "gone": [], "same": True}
 
 
 def test_the_same_seed_and_judgements_make_the_same_policy(tmp_path: Path, model: Path, base: BaseModel) -> None:
