@@ -108,7 +108,10 @@ def test_a_vote_that_was_replaced_still_decides_which_votes_pair_up() -> None:
     ]
     snapshot = FeedbackSnapshot("2026-03-01", (), tuple(thumbs), {"c0": "a question"})
     judgements, split = judgements_of(snapshot), split_of_snapshot(snapshot)
-    assert (len(judgements.pairs), [each.is_up for each in judgements.thumbs]) == (0, [False, True])
+    assert (len(judgements.pairs), {each.source: each.is_up for each in judgements.thumbs}) == (
+        0,
+        {("thumb", "t0"): False, ("thumb", "t2"): True},
+    )
     assert [each.is_used for each in receipts_for(judgements, snapshot, split)] == [True, False, True]
     assert len(judgements_of(replace(snapshot, thumbs=(thumbs[0], thumbs[2]))).pairs) == 1
 

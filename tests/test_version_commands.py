@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nightschool.feedback import FeedbackStore
 from nightschool.files import MANIFEST, sha256_of, whole_folder, write_json
-from nightschool.records import INITIAL, DuelOutcome, ThumbValue, VerdictKind, Version
+from nightschool.records import INITIAL, DuelOutcome, ReplyStatus, ThumbValue, VerdictKind, Version
 from nightschool.registry import VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from tests.talks import ANN, start_talk
@@ -41,7 +41,8 @@ class Owner:
 def owner(tmp_path: Path, database: FeedbackDatabase, store: FeedbackStore, registry: VersionRegistry) -> Owner:
     """A champion v1, made from a duel and a thumb, with the folder that its night would have left."""
     talk = start_talk(store)
-    duel, left, _ = talk.duel()
+    duel, left, right = talk.duel()
+    store.finish_reply(right, "right text", [6, 7], ReplyStatus.DONE)
     store.decide_duel(duel, ANN, DuelOutcome.TIE)
     store.set_thumb(left, ANN, ThumbValue.UP)
     snapshot = store.snapshot()
