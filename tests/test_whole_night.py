@@ -235,10 +235,6 @@ def test_what_deleted_judgements_made_is_retired_and_made_anew_without_them(
         with database.write() as db:
             for duel in deleted:
                 db.table("duels").delete(duel)
-    told = json.loads(_run(tmp_path, model, "versions", "--json").stdout)
-    assert [(version["id"], version["deleted_judgements"]) for version in told] == [("initial", 0), (first, 10)]
-    assert _run(tmp_path, model, "promote", first).returncode == 1
-
     report = _night_here(tmp_path, model)
     assert report["retired"] == [first]
     assert report["champion_before"] == "initial"  # it did not begin from what is retired
@@ -315,8 +311,6 @@ def test_a_failed_night_is_recorded_with_its_reason_and_told_in_one_sentence(
     assert _run(tmp_path, model, "promote", str(version)).returncode == 0
     manifest = tmp_path / "versions" / str(version) / MANIFEST
     manifest.write_text(manifest.read_text().replace("a", "b"))
-    refused = _run(tmp_path, model, "promote", str(version))
-    assert (refused.returncode, "is damaged" in refused.stderr) == (1, True)
     done = _run(tmp_path, model, "night", "--practice")
     assert done.returncode == 1
     assert "is damaged" in done.stderr.splitlines()[-1]
