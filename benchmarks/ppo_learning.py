@@ -85,7 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="how many, counted from --seed")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, each on its share of the cores")
     parser.add_argument("--minutes", type=float, default=15.0, help="time box of each PPO run")
-    parser.add_argument("--iterations", type=int, default=12, help="of 64 episodes")
+    parser.add_argument("--iterations", type=int, default=15, help="of 64 episodes")
     parser.add_argument("--layers", default=str(load_settings().lora_layers), help="upper layers with a LoRA, or all")
     usual = PpoSettings(1, DRAWING)
     parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)
@@ -126,7 +126,7 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
         replies=words.replies,
         kl_night=words.kl_night,
     )
-    began = time.monotonic()
+    began, began_cpu = time.monotonic(), time.process_time()
 
     def record(iteration: int, row: dict[str, float]) -> None:
         names = ("reward", "kl", "length", "finished", "entropy", "explained_variance", "clip_fraction", "k3_to_old")
@@ -135,9 +135,9 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
         print(f"{taste} {seed}, iteration {iteration}: {told}", file=sys.stderr, flush=True)
 
     history = run_ppo(policy, scorer, train, settings, seed, record)
-    seconds = time.monotonic() - began
+    seconds, cpu_seconds = time.monotonic() - began, time.process_time() - began_cpu
     figures, point = ask(base, policy, gold, exam, seed)
-    figures |= {"seconds_ppo": seconds, "episodes": len(history) * settings.episodes}
+    figures |= {"seconds_ppo": seconds, "cpu_seconds_ppo": cpu_seconds, "episodes": len(history) * settings.episodes}
     figures |= {"episodes_per_minute": 60 * figures["episodes"] / seconds}
     curve = [(row["kl"], gold.in_own_unit(row["reward"])) for row in history] if words.reward == "known" else []
     return Trial(taste, seed, figures, [*curve, point])

@@ -25,9 +25,9 @@ from training.features import Features
 from training.judgements import Answer, Judgements, PairJudgement, Preferred
 from training.reading import TrunkStates, read_texts
 from training.reward_fit import HeldOut, cross_validate, fit_head, make_batch, predict, smoothing_of
-from training.reward_lora import train_lora
+from training.reward_lora import refine
 from training.reward_model import RewardHead
-from training.trunk import TOP_LAYERS, SplitModel
+from training.trunk import SplitModel
 from training.weights import agreement_weights, capped, settled
 
 HELD_OUT = 1000
@@ -41,17 +41,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer replies, two seeds, no LoRA (under 5 minutes)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=5, help="how many, counted from --seed")
+    parser.add_argument("--layers", type=int, default=load_settings().lora_layers, help="upper layers of the LoRA")
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     words = parser.parse_args()
     settings = load_settings()
     base = load_base(settings.model, settings.cache)
-    split = SplitModel(base, TOP_LAYERS)
+    split = SplitModel(base, words.layers)
     replies = 4 if words.quick else 6
     train_pool = draw_pool(base, list(bank_half("train")), replies, words.seed)
     exam_pool = draw_pool(base, list(bank_half("exam"))[: 64 if words.quick else 128], 4, words.seed + 1)
     bench = Bench(split, train_pool, exam_pool)
     figures: defaultdict[str, list[float]] = defaultdict(list)
-    for seed in range(words.seed, words.seed + (2 if words.quick else 5)):
+    for seed in range(words.seed, words.seed + (2 if words.quick else words.seeds)):
         for taste in TASTES:
             began = time.monotonic()
             for name, value in bench.one_seed(taste, seed, lora=not words.quick).items():
@@ -98,7 +100,7 @@ class Bench:
                 members = fit_members(self.features, pairs, self.row_of, ridge, count=MEMBERS, seed=seed)
                 found |= self._measured("pairs_ensemble", average(members), noisy, clean)
                 if lora:
-                    found |= self._with_lora(head, pairs, noisy, clean, seed)
+                    found |= self._with_lora(head, ridge, pairs, noisy, clean, seed)
         found |= self._of_flips(taste, seed, clean)
         found["longer_rule_accuracy"] = _longer(clean)
         found["shorter_rule_accuracy"] = 1 - found["longer_rule_accuracy"]
@@ -123,13 +125,22 @@ class Bench:
         )
 
     def _with_lora(
-        self, head: RewardHead, pairs: Judgements, noisy: Judgements, clean: Judgements, seed: int
+        self, head: RewardHead, ridge: float, pairs: Judgements, noisy: Judgements, clean: Judgements, seed: int
     ) -> dict[str, float]:
-        _, top, _ = train_lora(self.split, head, pairs, self.trunk, epochs=1, seconds=600, seed=seed)
+        """The LoRA as a night tries it: stopped where held-out judgements say so, else the head alone."""
+        told: list[str] = []
+        refined = refine(
+            self.split, head, ridge, pairs, Judgements((), ()), self.features, self.row_of, self.trunk,
+            epochs=2, seconds=600, seed=seed, say=told.append,
+        )  # fmt: skip
+        print(told[0], file=sys.stderr, flush=True)
+        if refined is None:
+            return {"pairs_lora_kept": 0.0, **self._measured("pairs_lora", head, noisy, clean)}
         answers = list(dict.fromkeys([*noisy.answers(), *clean.answers()]))
-        features = read_texts(self.split, answers, top)
+        features = read_texts(self.split, answers, refined.top)
         rows = {answer: row for row, answer in enumerate(answers)}
-        return _figures("pairs_lora", predict(features, head, noisy, rows), predict(features, head, clean, rows))
+        of_noisy, of_clean = (predict(features, head, asked, rows) for asked in (noisy, clean))
+        return {"pairs_lora_kept": 1.0, **_figures("pairs_lora", of_noisy, of_clean)}
 
     def _attacked(self, taste: str, seed: int, clean: Judgements) -> dict[str, float]:
         """Accuracy with honest people only, with one who floods, and with a third who vote the other way round."""

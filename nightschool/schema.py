@@ -24,6 +24,8 @@ from nightschool.ids import utc_now
 from nightschool.records import INITIAL
 
 BUSY_SECONDS = 30.0
+SEARCHED = (("conversations", "title"), ("messages", "text"), ("corrections", "text"))
+"""(table, column) pairs that have a full-text index; `VACUUM` may renumber rows, so rebuild the indexes after one."""
 
 migrations = Migrations("nightschool")
 
@@ -261,6 +263,76 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
             decided_at TEXT NOT NULL
         ) STRICT"""
     )
+
+
+@migrations(name="0006_ended_sessions")
+def _ended_sessions(db: sqlite_utils.Database) -> None:
+    # Logged out: the cookie is still signed, and must not be accepted any more.
+    db.execute("CREATE TABLE ended_sessions (id TEXT PRIMARY KEY, ended_at TEXT NOT NULL) STRICT")
+
+
+@migrations(name="0007_kept_conversations_reasons_search")
+def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
+    # A deleted conversation can be had back; until then it is as good as missing, for people and for nights.
+    db.execute("ALTER TABLE conversations ADD COLUMN deleted_at TEXT")
+    # How a conversation is answered; NULL: as the owner has set it.
+    db.execute("ALTER TABLE conversations ADD COLUMN system_prompt TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE conversations ADD COLUMN temperature REAL")
+    db.execute("ALTER TABLE conversations ADD COLUMN max_new_tokens INTEGER")
+    # Why a thumb: a JSON list of keys, and the person's own words.
+    db.execute("ALTER TABLE thumbs ADD COLUMN reasons TEXT NOT NULL DEFAULT '[]'")
+    db.execute("ALTER TABLE thumbs ADD COLUMN comment TEXT NOT NULL DEFAULT ''")
+    # When a duel ended without a decision: the person declined, or there was nothing to compare.
+    db.execute("ALTER TABLE duels ADD COLUMN closed_at TEXT")
+    db.execute("CREATE INDEX messages_by_place ON messages(conversation_id, parent_id)")
+    # The views leave out what people deleted.
+    for view, message in (("preference_pairs", "q"), ("unpaired_thumbs", "m")):
+        [sql] = db.execute("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?", [view]).fetchone()
+        kept = f"JOIN conversations c ON c.id = {message}.conversation_id AND c.deleted_at IS NULL"
+        db.execute(f"DROP VIEW {view}")
+        db.execute(sql.replace("\n        WHERE ", f"\n        {kept}\n        WHERE ", 1))
+    # Indexes of three letters in a row, for Chinese too. Named as sqlite-utils names them, but made statement by
+    # statement: its `enable_fts` would commit in the middle of the migration.
+    for table, column in SEARCHED:
+        db.execute(f"""CREATE VIRTUAL TABLE {table}_fts USING fts5 ({column}, tokenize='trigram', content="{table}")""")
+        gone = f"INSERT INTO {table}_fts ({table}_fts, rowid, {column}) VALUES ('delete', old.rowid, old.{column});"
+        new = f"INSERT INTO {table}_fts (rowid, {column}) VALUES (new.rowid, new.{column});"
+        db.execute(f"CREATE TRIGGER {table}_ai AFTER INSERT ON {table} BEGIN {new} END")
+        db.execute(f"CREATE TRIGGER {table}_ad AFTER DELETE ON {table} BEGIN {gone} END")
+        db.execute(f"CREATE TRIGGER {table}_au AFTER UPDATE OF {column} ON {table} BEGIN {gone} {new} END")
+        db.execute(f"INSERT INTO {table}_fts ({table}_fts) VALUES ('rebuild')")
+
+
+@migrations(name="0008_ranking_rounds")
+def _ranking_rounds(db: sqlite_utils.Database) -> None:
+    # A prompt of the bank put to a person, and what became of it. Its conversation is not of the chat.
+    db.execute(
+        """CREATE TABLE ranking_rounds (
+            id TEXT PRIMARY KEY,
+            person_id TEXT NOT NULL REFERENCES people(id) ON DELETE CASCADE,
+            conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+            question_id TEXT NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+            prompt_id TEXT NOT NULL,
+            language TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            outcome TEXT CHECK (outcome IN ('ranked', 'skipped', 'broken')),
+            ended_at TEXT,
+            ranking_id TEXT REFERENCES rankings(id) ON DELETE SET NULL
+        ) STRICT"""
+    )
+    db.execute("CREATE INDEX ranking_rounds_by_person ON ranking_rounds(person_id, id)")
+    db.execute("CREATE INDEX ranking_rounds_by_conversation ON ranking_rounds(conversation_id)")
+    # The replies of a round in the order in which they are first shown.
+    db.execute(
+        """CREATE TABLE seated_replies (
+            round_id TEXT NOT NULL REFERENCES ranking_rounds(id) ON DELETE CASCADE,
+            position INTEGER NOT NULL CHECK (position >= 0),
+            reply_id TEXT NOT NULL REFERENCES replies(id) ON DELETE CASCADE,
+            PRIMARY KEY (round_id, position)
+        ) STRICT"""
+    )
+    # A ranking that its person took back: it stays as history, the night does not read it.
+    db.execute("ALTER TABLE rankings ADD COLUMN undone_at TEXT")
 
 
 @migrations(name="0011_retired_versions_and_nightly_dates")

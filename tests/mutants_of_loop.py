@@ -67,9 +67,10 @@ LOOP_MUTANTS = (
     _update("epochs never end early", "if moved > settings.k3_limit:", "if moved > 1e9:"),
     _loop(
         "no bound on one night's drift",
-        "elif now - start + 2 * max(fmean(steps), 0.0) > settings.kl_night:",
+        "elif now - start + max(usual, 0.0) * (rates[-2] + rates[-1]) > settings.kl_night:",
         "elif False:",
     ),
+    _loop("the look ahead forgets that the rate falls", "step / rate for", "step for"),
     _loop(
         "no bound on all nights' drift",
         "if now + 2 * max(steps[-1], 0.0) > settings.kl_total:",
@@ -78,7 +79,11 @@ LOOP_MUTANTS = (
     _loop("a champion beyond the bound is trained on", "if rollout.mean_kl() > settings.kl_total:", "if False:"),
     _loop("the onlooker is not heard", "elif overoptimised(history):", "elif False:"),
     _loop("beta never moves", "        learner.kl_control.update_(rollout.mean_kl(), settings.episodes)\n", ""),
-    _loop("the learning rate does not fall", "(1 - iteration / settings.iterations)", "1.0"),
+    _loop(
+        "the learning rate does not fall",
+        "settings.learning_rate * falling(iteration, settings.iterations)",
+        "settings.learning_rate",
+    ),
     _learner("the generator is not continued", '        self.generator.set_state(tensors["generator"])\n', ""),
     _learner(
         "Adam's moments are not continued",

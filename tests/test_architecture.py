@@ -14,6 +14,7 @@ PACKAGES = ("nightschool", "demo", "training")
 
 # What the feedback store is made of: functions on an open database, called by the store alone.
 FEEDBACK_PARTS = {"feedback_rows", "feedback_reading", "feedback_judging", "feedback_import"}
+FEEDBACK_PARTS |= {"feedback_conversations", "feedback_duels", "feedback_rounds", "feedback_tally"}
 
 # module of nightschool: (modules of nightschool, packages of others) it may import beside the standard library
 RULES: dict[str, tuple[set[str], set[str]]] = {
@@ -27,8 +28,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_rows": ({"ids", "records"}, {"sqlite_utils"}),
     "feedback_reading": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback_judging": ({"errors", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_duels": ({"errors", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_conversations": ({"errors", "feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback_import": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_rounds": ({"errors", "feedback_judging", "feedback_rows", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_tally": ({"records"}, {"sqlite_utils"}),
+    "needs": ({"records"}, set()),
     "feedback": ({"errors", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
+    "sessions": ({"ids", "schema"}, set()),
     "version_lineage": ({"ids"}, {"sqlite_utils"}),
     "registry": ({"errors", "ids", "records", "schema", "version_lineage"}, {"sqlite_utils"}),
     "nightly_dates": ({"ids", "records", "schema"}, set()),
@@ -41,8 +48,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"records"}, set()),
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
-STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.nightly_dates"}
-STORE |= {"nightschool.version_lineage"}
+STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.sessions"}
+STORE |= {"nightschool.version_lineage", "nightschool.nightly_dates"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine"}

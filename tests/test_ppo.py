@@ -285,10 +285,13 @@ def _history(*rows: tuple[float, float, float]) -> list[dict[str, float]]:
     [
         ([(0.0, 0.0, 0.0), (1.0, 0.1, 0.1)], ""),
         ([(0.0, 0.0, 0.0), (3.0, 0.1, 0.1)], "enough for one night"),
-        ([(0.0, 0.0, 0.0), (1.6, 0.1, 0.1)], ""),  # 1.6 now, so 3.2 after its update and 4.8 after the next one
-        ([(0.0, 0.0, 0.0), (1.7, 0.1, 0.1)], "enough for one night"),  # 5.1 after the next one
+        # The rates of 20 iterations are 1, .95, .9: a step of 1.75 at the first is followed by 1.66 and 1.58, so 4.99.
+        ([(0.0, 0.0, 0.0), (1.75, 0.1, 0.1)], ""),
+        ([(0.0, 0.0, 0.0), (1.76, 0.1, 0.1)], "enough for one night"),  # 5.02
         ([(8.0, 0.0, 0.0), (8.5, 0.1, 0.1)], ""),  # far from the initial model, but not too far
-        ([(0.0, 0.0, 0.0)] * 3 + [(1.8, 0.1, 0.1)], ""),  # one jump: .6 a step, so 3.0
+        ([(0.0, 0.0, 0.0)] * 3 + [(1.8, 0.1, 0.1)], ""),  # one jump: 2 at the full rate, .67 on average, so 2.9
+        # Late steps of .3 at rates of .4, .35 and .3 are .87 at the full one: 4.7 + .87 * (.25 + .2) = 5.09.
+        ([(0.0, 0.0, 0.0)] * 12 + [(kl, 0.1, 0.1) for kl in (3.8, 4.1, 4.4, 4.7)], "enough for one night"),
         ([(8.0, 0.0, 0.0), (10.1, 0.1, 0.1)], "all nights together"),
         ([(8.0, 0.0, 0.0)] * 3 + [(8.9, 0.1, 0.1)], "all nights together"),  # 8.9 + 2 * .9, whatever came before
         ([(0.0, 0.0, 0.0), (1.0, 0.4, 0.5), (1.5, 0.5, 0.2), (2.0, 0.6, 0.2)], "examiner"),

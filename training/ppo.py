@@ -39,7 +39,7 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
     """The loop, from wherever the learner is. Raises `TrainingBroken` when an invariant fails."""
     while may_continue_(learner, settings):
         iteration, began = len(learner.history), time.monotonic()
-        set_learning_rate_(learner, settings.learning_rate * (1 - iteration / settings.iterations))
+        set_learning_rate_(learner, settings.learning_rate * falling(iteration, settings.iterations))
         learner.watch.weights(learner.policy.weights())
         prompts = learner.queue.take(settings.prompts)
         rollout = roll_out(
@@ -69,8 +69,9 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
     """Whether another iteration begins; if not, the learner knows why.
 
     None begins that would probably end beyond a bound. A rollout shows the drift before its update, so the next
-    iteration would end two steps further. For one night a step is as long as the last three on average, since 64
-    replies tell the drift of each only roughly; for the bound on all nights it is the last one, to be safe.
+    iteration would end two steps further. For one night a step is as long as the last three on average, each for the
+    learning rate it had, since 64 replies tell the drift of each only roughly; for the bound on all nights it is the
+    last one as it was, to be safe.
     """
     history = learner.history
     learner.stopped = ""
@@ -80,17 +81,24 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
         return True
     else:
         start, now = learner.watch.start["kl"], history[-1]["kl"]
-        drifts = [start, *(figures["kl"] for figures in history[1:])][-4:]
+        drifts = [start, *(figures["kl"] for figures in history[1:])]
         steps = [later - earlier for earlier, later in pairwise(drifts)] or [0.0]
+        rates = [falling(iteration, settings.iterations) for iteration in range(len(history) + 1)]
+        usual = fmean([step / rate for step, rate in zip(steps, rates, strict=False)][-3:])
         if now + 2 * max(steps[-1], 0.0) > settings.kl_total:
             learner.stopped = too_far(now)
-        elif now - start + 2 * max(fmean(steps), 0.0) > settings.kl_night:
+        elif now - start + max(usual, 0.0) * (rates[-2] + rates[-1]) > settings.kl_night:
             learner.stopped = f"the replies moved {now - start:.1f} nats, enough for one night"
         elif sum(figures["seconds"] for figures in history) + history[-1]["seconds"] > settings.seconds:
             learner.stopped = "the time is used up"
         elif overoptimised(history):
             learner.stopped = "the examiner's scores fall while the reward rises"
     return not learner.stopped
+
+
+def falling(iteration: int, iterations: int) -> float:
+    """Share of the learning rate in an iteration, counted from 0: it falls to 0 after the last one."""
+    return 1 - iteration / iterations
 
 
 def too_far(kl: float) -> str:

@@ -4,6 +4,7 @@ import html
 
 from demo.catalogue import Words
 from demo.timetable import Told
+from demo.translation import translated
 from nightschool.nightly_dates import Outcome
 
 
@@ -24,4 +25,4 @@ def _last(told: Told, words: Words) -> list[str]:
     day = told.last.local_date.isoformat()
     if told.last.outcome == Outcome.STARTED:
         return [words("timetable.last_started", date=day)]
-    return [words("timetable.last_reason", date=day, reason=told.last.outcome)]
+    return [words("timetable.last_reason", date=day, reason=translated(told.last.outcome, words))]
