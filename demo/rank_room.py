@@ -225,7 +225,7 @@ class RankRoom:
         return self._chance.choice([prompt for prompt in prompts if asked.count(prompt.id) == fewest])
 
     def _servable(self, version: Version) -> Version:
-        """The version once it is in memory; for a damaged one its nearest sound forebear (the log says so, not the page).
+        """The version once it is in memory; for a damaged one its nearest sound forebear (told in the log only).
 
         Raises `DamagedVersion` when not even the initial version can be served.
         """
