@@ -35,7 +35,7 @@ def test_a_night_with_a_session_of_its_own_gives_way_as_a_session_too() -> None:
     assert first == "19 passive"
     assert rest[-1] == "1000"
     if Path("/proc/self/autogroup").exists():
-        assert rest[0].endswith("nice 19")
+        assert rest[0].endswith("nice 10")
 
 
 @linux

@@ -16,7 +16,7 @@ def timetable_line(told: Told | None, words: Words) -> str:
         "timetable.next", date=told.next.date().isoformat(), time=told.next.strftime("%H:%M"), zone=told.zone
     )
     sentences = [following, *_last(told, words)]
-    return f'<p class="quiet" id="timetable">{html.escape(" ".join(sentences))}</p>'
+    return f'<p class="quiet" id="timetable">{"<br>".join(map(html.escape, sentences))}</p>'
 
 
 def _last(told: Told, words: Words) -> list[str]:
