@@ -15,7 +15,8 @@ import socket
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,11 +27,13 @@ from demo.classroom import Classroom, ThumbReasons
 from demo.explanations import Explanations
 from demo.feedback_room import FeedbackRoom
 from demo.identity import SESSION_SECONDS, Visitors, load_secret
+from demo.nightly import Nightly
 from demo.nights import Nights
 from demo.probation_watch import ProbationWatch
 from demo.rank_room import RankRoom
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
+from nightschool.nightly_dates import NightlyDates
 from nightschool.records import Sampling
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
@@ -56,6 +59,10 @@ def serve(
     versions: Annotated[Path | None, typer.Option(help="Folder of the trained versions (default versions).")] = None,
     model: Annotated[str | None, typer.Option(help="'embedded', a Hugging Face id, or a model folder.")] = None,
     duel_share: Annotated[float | None, typer.Option(help="Share of turns answered twice (default 0.2).")] = None,
+    nightly: Annotated[
+        str | None, typer.Option(help="Local time of a night every day, as 02:30 (default off).")
+    ] = None,
+    nightly_zone: Annotated[str | None, typer.Option(help="Its time zone (default: the machine's).")] = None,
     auth: Annotated[Path | None, typer.Option(help="Accounts file: only who stands in it may log in.")] = None,
     open_to_all: Annotated[
         bool, typer.Option("--open", help="Without accounts, also where other machines can reach the page.")
@@ -67,7 +74,15 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
         settings = load_settings(
-            host=host, port=port, db=db, versions=versions, model=model, duel_share=duel_share, auth=auth
+            host=host,
+            port=port,
+            db=db,
+            versions=versions,
+            model=model,
+            duel_share=duel_share,
+            auth=auth,
+            nightly=nightly,
+            nightly_zone=nightly_zone,
         )
         accounts = open_accounts(settings, open_to_all=open_to_all)
         with closing(open_address(settings.host, settings.port)) as listener:
@@ -143,12 +158,13 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
         )
         if warning := classroom.warm_up():
             typer.echo(warning)
+        nights = Nights(book, db=database.path, versions=settings.versions, environment=night_environment(settings))
         rank_room = RankRoom(
             store, registry, engine, sampling=sampling, count=settings.rank_replies, chance=random.Random()
         )
         app = create_app(
             classroom=classroom,
-            nights=Nights(book, db=database.path, versions=settings.versions, environment=night_environment(settings)),
+            nights=nights,
             explanations=Explanations(
                 db=database.path, versions=settings.versions, environment=night_environment(settings)
             ),
@@ -167,9 +183,27 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
             host_names=[settings.host, socket.gethostname(), *settings.host_names],
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
-        with closing(rank_room), closing(ProbationWatch(store, registry)) as watch:
+        with (
+            closing(rank_room),
+            closing(ProbationWatch(store, registry)) as watch,
+            nightly_nights(settings, nights, database),
+        ):
             watch.start()
             serve_app(app, settings.host, listener, words, is_open=accounts is None)
+
+
+@contextmanager
+def nightly_nights(settings: Settings, nights: Nights, database: FeedbackDatabase) -> Iterator[None]:
+    """Nights by the timetable, where the settings name a time, until the block ends."""
+    if settings.nightly is None:
+        yield
+        return
+    dates = NightlyDates(database)
+    timetable = Nightly(nights, dates, clock=settings.nightly, zone_name=settings.nightly_zone, effort=settings.effort)
+    nights.follow(timetable.told)
+    with closing(timetable):
+        timetable.start()
+        yield
 
 
 def open_engine(settings: Settings) -> "EmbeddedEngine":

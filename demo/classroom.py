@@ -20,7 +20,6 @@ from nightschool.engine import Engine
 from nightschool.errors import BadInput, DamagedVersion
 from nightschool.feedback import FeedbackStore
 from nightschool.records import (
-    INITIAL,
     OWNERS_STYLE,
     Conversation,
     Duel,
@@ -367,12 +366,19 @@ class Classroom:
             raise BadInput("Two answers are waiting for your judgement; choose one first, then go on.")
 
     def _servable(self, version: Version) -> tuple[Version, str]:
-        """The version once it is in memory; for a damaged one the initial version and the sentence that says so."""
+        """The version once it is in memory; for a damaged one its nearest sound forebear and the sentence that says so.
+
+        Raises `DamagedVersion` when not even the initial version can be served.
+        """
         try:
             self._engine.prepare(version)
         except DamagedVersion as error:
-            log.warning("The initial version stands in for %s: %s", version.id, error)
-            return self._registry.get(INITIAL), f"The initial version answers in place of {version.id}: {error}"
+            forebears = self._registry.forebears(version)
+            if not forebears:
+                raise
+            stand_in, _ = self._servable(forebears[0])
+            log.warning("The version %s stands in for %s: %s", stand_in.id, version.id, error)
+            return stand_in, f"The version {stand_in.id} answers in place of {version.id}: {error}"
         return version, ""
 
     def _answer(self, task: _Task) -> Lesson:
@@ -421,7 +427,7 @@ class Classroom:
         return Pen(self._store, reply_id, self._engine.stream(version, task.prompt_ids, task.sampling, seed))
 
 
-STAND_IN = "A version of this comparison could not be used; the initial version stands in for it (named in the log)."
+STAND_IN = "A version of this comparison could not be used; an earlier one stands in for it (named in the log)."
 """Shown during a duel, where naming the version would tell who writes."""
 
 

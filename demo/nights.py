@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from demo.timetable import Told
 from nightschool.errors import BadInput, NightAlreadyRunning, StoreError
 from nightschool.records import Night, NightState
 from nightschool.registry import NightBook
@@ -62,6 +63,15 @@ class Nights:
         self._turn = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._newest_before: str | None = None
+        self._timetable: Callable[[], Told | None] = lambda: None
+
+    def follow(self, timetable: Callable[[], Told | None]) -> None:
+        """Name what tells when the next night begins by itself."""
+        self._timetable = timetable
+
+    def timetable(self) -> Told | None:
+        """When the next night begins by itself; None where nights are only started by hand."""
+        return self._timetable()
 
     @property
     def log_path(self) -> Path:

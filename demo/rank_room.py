@@ -25,7 +25,7 @@ from nightschool.errors import BadInput, DamagedVersion, NightSchoolError, Store
 from nightschool.feedback import FeedbackStore
 from nightschool.needs import about_missing
 from nightschool.prompt_bank import BankPrompt, PromptLanguage, bank_half, prompt_bank
-from nightschool.records import INITIAL, Message, RankingRound, Reply, ReplyStatus, RoundOutcome, Sampling, Version
+from nightschool.records import Message, RankingRound, Reply, ReplyStatus, RoundOutcome, Sampling, Version
 from nightschool.registry import VersionRegistry
 
 LONGEST_REPLY = 128
@@ -225,12 +225,19 @@ class RankRoom:
         return self._chance.choice([prompt for prompt in prompts if asked.count(prompt.id) == fewest])
 
     def _servable(self, version: Version) -> Version:
-        """The version once it is in memory; the initial one for a damaged one (the log says so, the page must not)."""
+        """The version once it is in memory; for a damaged one its nearest sound forebear (told in the log only).
+
+        Raises `DamagedVersion` when not even the initial version can be served.
+        """
         try:
             self._engine.prepare(version)
         except DamagedVersion as error:
-            log.warning("The initial version stands in for %s in a ranking: %s", version.id, error)
-            return self._registry.get(INITIAL)
+            forebears = self._registry.forebears(version)
+            if not forebears:
+                raise
+            stand_in = self._servable(forebears[0])
+            log.warning("The version %s stands in for %s in a ranking: %s", stand_in.id, version.id, error)
+            return stand_in
         return version
 
     def _settle(self, round_id: str, person_id: str) -> RankingRound | None:

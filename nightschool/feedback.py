@@ -27,7 +27,7 @@ from nightschool.errors import BadInput, StoreError
 from nightschool.examples import Example, TrainerFormat
 from nightschool.feedback_export import read_examples
 from nightschool.feedback_import import add_opinions, add_preferences
-from nightschool.feedback_reading import duel_votes, duels_with, failures, read_snapshot, thumbs_down
+from nightschool.feedback_reading import duel_votes, duels_with, failures, read_judged, read_snapshot, thumbs_down
 from nightschool.feedback_rows import (
     SELECT_REPLIES,
     conversation_of,
@@ -88,13 +88,19 @@ class FeedbackStore:
         return row is None or bool(row["consent"])
 
     def not_to_be_learned_from(self, sources: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those judgements, by (kind, id) of their rows, whose person has said no since or whose row is gone."""
+        """Those judgements, by (kind, id) of their rows, that are not to be learned from any more.
+
+        Their person has said no since, their conversation was deleted, or their row is gone.
+        """
         allowed: set[tuple[str, str]] = set()
+        by_reply = "(SELECT m.conversation_id FROM messages m WHERE m.id = j.reply_id)"
         for kind, table in JUDGEMENT_TABLES.items():
             ids = [row_id for source, row_id in sources if source == kind]
+            place = by_reply if kind in {"thumb", "correction"} else "j.conversation_id"
             rows = self._database.read().query(
                 f"""SELECT j.id FROM {table} j JOIN people p ON p.id = j.person_id
-                    WHERE p.consent = 1 AND j.id IN (SELECT value FROM json_each(?))""",
+                    JOIN conversations c ON c.id = {place}
+                    WHERE p.consent = 1 AND c.deleted_at IS NULL AND j.id IN (SELECT value FROM json_each(?))""",
                 [json.dumps(ids)],
             )
             allowed |= {(kind, row["id"]) for row in rows}
@@ -515,6 +521,21 @@ class FeedbackStore:
     def tally(self) -> Tally:
         """How much people who consent had judged by now."""
         return read_tally(self._database.read())
+
+    def judged(self, sources: Collection[tuple[str, str]]) -> FeedbackSnapshot:
+        """These judgements, by (kind, id) of their rows, as they were made; what was deleted since is left out."""
+        with self._database.snapshot() as db:
+            return read_judged(db, sources)
+
+    def has_judgement(self, judgement_id: str) -> bool:
+        """Whether there is a thumb, duel, ranking or correction of this id."""
+        tables = JUDGEMENT_TABLES.values()
+        return any(self._one(f"SELECT id FROM {table} WHERE id = ?", judgement_id) for table in tables)
+
+    def erased_at(self, judgement_id: str) -> str | None:
+        """When a judgement was deleted for good, if it was."""
+        row = self._one("SELECT erased_at FROM erased_sources WHERE source_id = ?", judgement_id)
+        return str(row["erased_at"]) if row else None
 
     def counts(self) -> tuple[int, int]:
         """How many decided duels and active thumbs there are in conversations that are not deleted."""

@@ -177,3 +177,32 @@ def _correction(row: Row, reply: Reply) -> Correction:
         token_ids=token_ids_of(row["token_ids"]),
         created_at=row["created_at"],
     )
+
+
+def read_judged(db: sqlite_utils.Database, sources: Iterable[tuple[str, str]]) -> FeedbackSnapshot:
+    """These judgements, by (kind, id), as they were made, whether they still count or not; what is gone is left out."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for kind, row_id in sources:
+        ids[kind].append(row_id)
+    duels = _named(db, "SELECT j.* FROM duels j", ids["duel"])
+    rankings = _named(db, "SELECT j.* FROM rankings j", ids["ranking"])
+    placed = "SELECT j.*, m.conversation_id, m.parent_id AS question_id FROM {} j JOIN messages m ON m.id = j.reply_id"
+    thumbs = _named(db, placed.format("thumbs"), ids["thumb"])
+    corrections = _named(db, placed.format("corrections"), ids["correction"])
+    ranked = _ranked_replies(db, rankings)
+    about = {row[side] for row in duels for side in ("left_reply", "right_reply")}
+    about |= {row["reply_id"] for rows in (thumbs, corrections, *ranked.values()) for row in rows}
+    replies = _replies(db, about)
+    return FeedbackSnapshot(
+        utc_now(),
+        duels=tuple(duel_of(row, replies) for row in duels),
+        thumbs=tuple(_thumb(row, replies[row["reply_id"]]) for row in thumbs),
+        openings={},
+        rankings=tuple(_ranking(row, ranked[row["id"]], replies) for row in rankings),
+        corrections=tuple(_correction(row, replies[row["reply_id"]]) for row in corrections),
+    )
+
+
+def _named(db: sqlite_utils.Database, select: str, ids: list[str]) -> list[Row]:
+    """The rows `j` of a query that have one of these ids, in order of their ids."""
+    return list(db.query(f"{select} WHERE j.id IN (SELECT value FROM json_each(?)) ORDER BY j.id", [json.dumps(ids)]))

@@ -26,10 +26,8 @@ def read_tally(db: sqlite_utils.Database) -> Tally:
     """Everything that counts now, of people who consent to being learned from, in what they did not delete."""
     row = next(
         db.query(
-            f"""SELECT coalesce(sum(facts), 0) AS facts, count(*) FILTER (WHERE (kind, id) NOT IN (
-                    SELECT source_kind, source_id FROM receipts JOIN versions ON versions.id = receipts.version_id
-                    WHERE versions.verdict = 'promoted'
-                )) AS new
+            f"""SELECT coalesce(sum(facts), 0) AS facts,
+                    count(*) FILTER (WHERE (kind, id) NOT IN (SELECT source_kind, source_id FROM used_sources)) AS new
                 FROM ({_JUDGED}) WHERE person_id IN (SELECT id FROM people WHERE consent = 1)
                 AND conversation_id IN (SELECT id FROM conversations WHERE deleted_at IS NULL)"""
         )

@@ -1,6 +1,7 @@
 """Frozen values that travel between the store, the engine, the pages and the night. Only the standard library."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -276,6 +277,21 @@ class Version:
     base_fingerprint: str | None
     manifest_sha256: str | None
     verdict: VerdictKind | None
+    retired_at: str | None = None
+    """Taken out of service for good: judgements that made it were deleted."""
+
+
+@dataclass(frozen=True)
+class NightlyDate:
+    """A local date of the timetable, and what became of it."""
+
+    local_date: date
+    clock: str
+    """Time of day, as 02:30."""
+    zone: str
+    due_at: str
+    decided_at: str
+    outcome: str
 
 
 @dataclass(frozen=True)

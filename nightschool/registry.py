@@ -1,18 +1,23 @@
-"""The registry of versions and nights, and the champion pointer. The only writer of those tables."""
+"""The registry of versions and nights, and the champion pointer. The only writer of those tables.
+
+Which judgements made which versions is worked out by functions on the open database, in `version_lineage`.
+"""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlite_utils
 
-from nightschool.errors import UnknownVersion
+from nightschool import version_lineage
+from nightschool.errors import BadInput, UnknownVersion
 from nightschool.ids import new_id, utc_now
 from nightschool.records import Night, NightState, Probation, Stage, VerdictKind, Version
 from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 
 BY_HAND = Said("Another version was chosen by hand.", "有人手动选择了版本。")
+UNLEARNED = Said("Judgements that made it were deleted.", "用来训练它的评判已被删除。")
 NEWER = Said("A newer version took its place.", "已由更新的版本接替。")
 
 
@@ -34,9 +39,17 @@ class VersionRegistry:
             raise UnknownVersion(f"There is no version {version_id!r}; the versions here are: {names}.")
         return _version(row)
 
-    def list(self) -> list[Version]:
-        """All versions, oldest first."""
-        return [_version(row) for row in self._database.read().query("SELECT * FROM versions ORDER BY created_at, id")]
+    def list(self, *, retired: bool = False) -> list[Version]:
+        """All versions that may serve, oldest first; with `retired` those too that were retired."""
+        rows = self._database.read().query(
+            "SELECT * FROM versions WHERE retired_at IS NULL OR ? ORDER BY created_at, id", [retired]
+        )
+        return [_version(row) for row in rows]
+
+    def forebears(self, version: Version) -> tuple[Version, ...]:
+        """The versions that one grew from, nearest first, without retired ones; the initial version is the last."""
+        names = version_lineage.line_of(self._database.read(), version.id)[1:]
+        return tuple(each for name in names if (each := self.get(name)).retired_at is None)
 
     def next_number(self) -> int:
         """The number of the next version: 1 for the first one that a night makes."""
@@ -83,24 +96,31 @@ class VersionRegistry:
         return _version(row) if row else None
 
     def used_sources(self) -> set[tuple[str, str]]:
-        """(kind, id) of every judgement behind a version that was promoted, by a night or by hand, or on probation."""
-        rows = self._database.read().query(
-            "SELECT DISTINCT source_kind, source_id FROM receipts JOIN versions ON versions.id = receipts.version_id "
-            "WHERE versions.verdict IN ('promoted', 'probation') "
-            "OR versions.id IN (SELECT version_id FROM promotions UNION SELECT version_id FROM probations)"
-        )
+        """(kind, id) of every judgement behind a version that was promoted, by a night or by hand, or on probation.
+
+        Those of retired versions are to be learned anew.
+        """
+        rows = self._database.read().query("SELECT source_kind, source_id FROM used_sources")
         return {(row["source_kind"], row["source_id"]) for row in rows}
 
     def promote(self, version_id: str, reason: str) -> None:
-        """Move the champion pointer and record why, in one transaction. A reply in flight ends on its own version."""
+        """Move the champion pointer and record why, in one transaction. A reply in flight ends on its own version.
+
+        Raises `BadInput` for a version that deleted judgements made.
+        """
         version = self.get(version_id)
         with self._database.write() as db:
+            if version.retired_at is not None or version.id in version_lineage.gone_of(db):
+                raise BadInput(
+                    f"The version {version.id} learned from judgements that were deleted since, so it may not answer "
+                    "again; promote another one (`python -m training versions` lists them)."
+                )
             _end_probation(db, "ended", BY_HAND)
             _promote(db, version.id, reason)
 
     def probation(self) -> Probation | None:
         """The version that people watch now, if there is one."""
-        row = next(self._database.read().query("SELECT * FROM probations WHERE ended_at IS NULL"), None)
+        row = _open_probation(self._database.read())
         return Probation(**row) if row else None
 
     def probations(self) -> tuple[Probation, ...]:
@@ -109,9 +129,16 @@ class VersionRegistry:
         return tuple(Probation(**row) for row in rows)
 
     def confirm(self, probation: Probation, reason: Said) -> bool:
-        """People prefer it: it is the champion from now on. False, and nothing done, when the probation is over."""
+        """People prefer it: it is the champion from now on. False when it is not to be.
+
+        That is when the probation is over (nothing is done then), or when judgements that made the version were
+        deleted: the probation ends, and the next night retires the version.
+        """
         with self._database.write() as db:
             if not _still_open(db, probation):
+                return False
+            if probation.version_id in version_lineage.gone_of(db):
+                _end_probation(db, "ended", UNLEARNED)
                 return False
             _end_probation(db, "promoted", reason)
             db.table("versions").update(probation.version_id, {"verdict": VerdictKind.PROMOTED})
@@ -129,6 +156,39 @@ class VersionRegistry:
             if _champion(db) == probation.version_id:
                 _promote(db, probation.rival_id, reason.en)
         return True
+
+    # ---- receipts ------------------------------------------------------------------------------------------------
+
+    def receipts(self, version_id: str) -> tuple[tuple[str, str], ...]:
+        """(kind, id) of each judgement that made a version, sorted; also of those that were deleted since."""
+        return tuple(version_lineage.receipts_of(self._database.read(), self.get(version_id).id))
+
+    def versions_of(self, source_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Id of a judgement -> the versions it went into, oldest first; without those that went into none."""
+        return version_lineage.versions_of(self._database.read(), source_ids)
+
+    def tainted(self) -> dict[str, set[tuple[str, str]]]:
+        """Version -> (kind, id) of the deleted judgements that made it, or a version it grew from."""
+        return version_lineage.gone_of(self._database.read())
+
+    def retire_tainted(self) -> tuple[str, ...]:
+        """Take every tainted version out of service for good and return their ids, sorted; all or none.
+
+        In place of a champion that is retired, the newest version it grew from that is not tainted answers. Nobody
+        watches a retired version any more; its rival is one that it grew from, or is retired with it.
+        """
+        with self._database.write() as db:
+            retired, heir = version_lineage.retire_tainted(db)
+            watched = _open_probation(db)
+            if watched is not None and watched["version_id"] in retired:
+                _end_probation(db, "ended", UNLEARNED)
+            if heir is not None:
+                _promote(db, heir, "the version before was retired: judgements that made it were deleted")
+        return tuple(retired)
+
+    def rebuild_is_due(self) -> bool:
+        """Whether the newest version is a tainted one, so that one without the deleted judgements is to be made."""
+        return version_lineage.rebuild_is_due(self._database.read())
 
 
 class NightBook:
@@ -286,11 +346,13 @@ def _close_dead_nights(db: Any) -> None:
     db.execute("UPDATE night_stages SET state = 'interrupted' WHERE state = 'running'")
 
 
+def _open_probation(db: sqlite_utils.Database) -> dict[str, Any] | None:
+    return next(db.query("SELECT * FROM probations WHERE ended_at IS NULL"), None)
+
+
 def _still_open(db: sqlite_utils.Database, probation: Probation) -> bool:
-    row = db.execute(
-        "SELECT 1 FROM probations WHERE version_id = ? AND ended_at IS NULL", [probation.version_id]
-    ).fetchone()
-    return row is not None
+    row = _open_probation(db)
+    return row is not None and row["version_id"] == probation.version_id
 
 
 def _end_probation(db: sqlite_utils.Database, fate: str, reason: Said) -> None:

@@ -393,6 +393,24 @@ def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0010_retired_versions_and_nightly_dates")
+def _retired_versions_and_nightly_dates(db: sqlite_utils.Database) -> None:
+    # When a version was taken out of service for good, because judgements that made it were deleted.
+    db.execute("ALTER TABLE versions ADD COLUMN retired_at TEXT")
+    db.execute("CREATE INDEX receipts_by_source ON receipts(source_kind, source_id)")
+    # The local dates of which the timetable has decided: one row, one night at most.
+    db.execute(
+        """CREATE TABLE nightly_dates (
+            local_date TEXT PRIMARY KEY,
+            clock TEXT NOT NULL,
+            zone TEXT NOT NULL,
+            due_at TEXT NOT NULL,
+            decided_at TEXT NOT NULL,
+            outcome TEXT NOT NULL
+        ) STRICT"""
+    )
+
+
 @migrations(name="0011_probations")
 def _probations(db: sqlite_utils.Database) -> None:
     # A version that people watch beside its rival; open while nobody knows how it ends.
@@ -408,6 +426,15 @@ def _probations(db: sqlite_utils.Database) -> None:
         ) STRICT"""
     )
     db.execute("CREATE UNIQUE INDEX one_open_probation ON probations((1)) WHERE ended_at IS NULL")
+    # The judgements that nights learned from to good effect; what a retired version learned is to be learned anew.
+    db.execute(
+        """CREATE VIEW used_sources AS
+        SELECT DISTINCT r.source_kind, r.source_id FROM receipts r JOIN versions v ON v.id = r.version_id
+        WHERE v.retired_at IS NULL AND (
+            v.verdict IN ('promoted', 'probation')
+            OR v.id IN (SELECT version_id FROM promotions UNION SELECT version_id FROM probations)
+        )"""
+    )
 
 
 class FeedbackDatabase:

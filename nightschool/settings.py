@@ -1,10 +1,12 @@
 """Settings of both programs: defaults < `nightschool.toml` < environment (`NIGHTSCHOOL_*`) < command line."""
 
 import os
+from datetime import datetime, time
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from nightschool.errors import BadInput
@@ -55,10 +57,37 @@ class Settings(BaseSettings):
     """Reasons offered for a thumb up: keys of `demo/words/reasons.toml`; another key is shown as it is."""
     thumb_reasons_down: tuple[str, ...] = ("wrong", "not_followed", "too_long", "too_short", "repeats", "unsafe")
     effort: str = "normal"
-    """How long a night started from the School page takes: quick, normal or thorough."""
+    """How long a night started from the School page or by the timetable takes: quick, normal or thorough."""
     promotion: Literal["exam", "probation", "manual"] = "exam"
     """What lets a better version answer: `exam` (the exam's verdict; duels may still take it back), `probation` (people
     must prefer it in duels first), or `manual` (the owner, by promoting it)."""
+    nightly: time | None = None
+    """Local time at which the chat's server starts a night, as 02:30; `off` (the default): only when asked."""
+    nightly_zone: str = ""
+    """Time zone of `nightly`, as Europe/Berlin; empty: the machine's."""
+
+    @field_validator("nightly", mode="before")
+    @classmethod
+    def _clock(cls, given: object) -> object:
+        """A time of day to the minute, as text or as TOML's own."""
+        if given in {"", "off", None}:
+            return None
+        if isinstance(given, time) and given.tzinfo is None:
+            return given.replace(second=0, microsecond=0)
+        try:
+            return datetime.strptime(str(given), "%H:%M").time()
+        except ValueError as error:
+            raise ValueError("give a time of day as 02:30, or off") from error
+
+    @field_validator("nightly_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            if name:
+                ZoneInfo(name)
+        except (LookupError, ValueError, OSError) as error:
+            raise ValueError("give a name as Europe/Berlin, or leave it out for the machine's zone") from error
+        return name
 
     @classmethod
     def settings_customise_sources(

@@ -31,7 +31,7 @@ def write_version(
     versions: Path, base: BaseModel, name: str, tensors: dict[str, Any] | None = None, **config: Any
 ) -> Version:
     """Write the folder of a version and return what the registry would know of it."""
-    settings = {"r": RANK, "lora_alpha": RANK, "layers_to_transform": [TOP]} | config
+    settings = {"r": RANK, "lora_alpha": RANK, "layers_to_transform": [TOP], "target_modules": ["q_proj"]} | config
     with whole_folder(versions / name) as folder:
         (folder / "policy").mkdir()
         (folder / "policy" / "adapter_config.json").write_text(json.dumps(settings), encoding="utf-8")

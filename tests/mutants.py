@@ -23,8 +23,16 @@ from tests.mutants_of_judgements import JUDGEMENTS_MUTANTS
 from tests.mutants_of_loop import LOOP_MUTANTS
 from tests.mutants_of_ppo import PPO_MUTANTS
 from tests.mutants_of_reward import REWARD_MUTANTS
+from tests.mutants_of_versions import VERSIONS_MUTANTS
 
-MUTANTS: tuple[Mutant, ...] = (*PPO_MUTANTS, *LOOP_MUTANTS, *REWARD_MUTANTS, *JUDGEMENTS_MUTANTS, *EXAM_MUTANTS)
+MUTANTS: tuple[Mutant, ...] = (
+    *PPO_MUTANTS,
+    *LOOP_MUTANTS,
+    *REWARD_MUTANTS,
+    *JUDGEMENTS_MUTANTS,
+    *EXAM_MUTANTS,
+    *VERSIONS_MUTANTS,
+)
 TREE = Path(__file__).resolve().parent.parent
 SECONDS = 600
 

@@ -45,17 +45,21 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_export": ({"examples", "feedback_reading", "records"}, {"sqlite_utils"}),
     "feedback_erasing": ({"browsing", "errors", "ids"}, {"sqlite_utils"}),
     "feedback": ({"browsing", "errors", "examples", "ids", "probation", "records", "schema", *FEEDBACK_PARTS}, set()),
-    "registry": ({"errors", "ids", "records", "said", "schema"}, {"sqlite_utils"}),
+    "registry": ({"errors", "ids", "records", "said", "schema", "version_lineage"}, {"sqlite_utils"}),
     "probation": ({"records", "said"}, set()),
+    "version_lineage": ({"ids"}, {"sqlite_utils"}),
+    "nightly_dates": ({"ids", "records", "schema"}, set()),
     "chat_format": ({"errors", "records"}, {"jinja2"}),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
     "llama_decoder": (set(), {"torch", "transformers"}),
     "sampling": ({"llama_decoder"}, {"torch", "transformers"}),
-    "version_folder": ({"errors", "files", "model", "records"}, {"torch", "safetensors"}),
+    "version_check": ({"errors", "files", "records"}, set()),
+    "version_folder": ({"errors", "model", "records", "version_check"}, {"torch", "safetensors"}),
     "engine": ({"records"}, set()),
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
 STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.sessions"}
+STORE |= {"nightschool.version_lineage", "nightschool.nightly_dates"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine"}

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -167,10 +168,25 @@ def test_a_damaged_champion_is_replaced_by_the_initial_version_with_a_warning(sc
     school.engine.damaged.add("v1")
     lesson = school.room.ask(ANNA, "", "hello")
     assert next(lesson.drafts).warning == (
-        "The initial version answers in place of v1: The version v1 is damaged (a file was changed)."
+        "The version initial answers in place of v1: The version v1 is damaged (a file was changed)."
     )
     finish(lesson)
     assert school.room.scene(ANNA, lesson.conversation_id).turns[-1].version == INITIAL
+
+
+def test_the_last_sound_version_it_grew_from_answers_in_place_of_a_damaged_champion(school: School) -> None:
+    for name, parent in (("v1", INITIAL), ("v2", "v1"), ("v3", "v2")):
+        school.registry.add(replace(school.registry.get(INITIAL), id=name, parent_id=parent), [])
+    school.registry.promote("v3", "a test")
+    school.engine.damaged |= {"v3", "v2"}
+    lesson = school.room.ask(ANNA, "", "hello")
+    warning = next(lesson.drafts).warning
+    assert warning.startswith("The version v1 answers in place of v3: The version v3 is damaged")
+    finish(lesson)
+    assert school.room.scene(ANNA, lesson.conversation_id).turns[-1].version == "v1"
+    school.engine.damaged.clear()  # its folder was restored
+    finish(school.room.ask(ANNA, lesson.conversation_id, "and now?"))
+    assert school.room.scene(ANNA, lesson.conversation_id).turns[-1].version == "v3"
 
 
 def test_only_the_newest_twenty_questions_are_shown_and_all_stay_stored(school: School) -> None:

@@ -1,5 +1,6 @@
 """Where settings come from, and what is said about the ones that cannot be used."""
 
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,28 @@ def test_settings_do_not_change_once_they_are_loaded() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [('"02:30"', time(2, 30)), ('"23:05"', time(23, 5)), ("02:30:00", time(2, 30)), ('"off"', None), ('""', None)],
+)
+def test_the_nightly_time_is_a_time_of_day_or_off(text: str, clock: time | None) -> None:
+    assert load_settings().nightly is None
+    write_toml(f"nightly = {text}\n")
+    assert load_settings().nightly == clock
+    assert load_settings(nightly="off").nightly is None
+    assert load_settings(nightly="04:00").nightly == time(4)
+
+
+@pytest.mark.parametrize("given", ["25:00", "half past two", "02:30Z", "2:3:4", "9000"])
+def test_what_is_no_time_of_day_is_refused(given: str) -> None:
+    with pytest.raises(BadInput, match="give a time of day as 02:30, or off"):
+        load_settings(nightly=given)
+
+
+@pytest.mark.parametrize("given", ["Middle/Earth", "../etc/passwd", "Europe"])
+def test_a_zone_that_is_none_is_refused_by_name(given: str) -> None:
+    with pytest.raises(BadInput, match="The setting nightly_zone was given as"):
+        load_settings(nightly_zone=given)
+    assert load_settings(nightly_zone="Asia/Shanghai").nightly_zone == "Asia/Shanghai"

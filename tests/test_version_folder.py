@@ -116,7 +116,7 @@ ODD_TENSORS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "infinite": (spoil(float("inf")), "is not finite"),
     "half a pair": (lambda tensors: tensors.popitem(), "not pairs of LoRA A and B"),
     "something else": (lambda tensors: tensors.update(x=torch.ones(1)), "not pairs of LoRA A and B"),
-    "unknown module": (rename, "z_proj"),
+    "unknown module": (rename, "q_proj is missing"),
     "wrong shape": (transpose, "cannot be used"),
 }
 

@@ -45,7 +45,7 @@ SHORT = 8
 
 def _command(folder: Path, model: Path, *words: str, tokens: int) -> tuple[list[str], dict[str, str]]:
     command = [sys.executable, "-W", "error", "-m", "training", *words, "--db", str(folder / "feedback.db")]
-    if words[0] in {"night", "resume", "samples", "explain"}:
+    if words[0] in {"night", "resume", "samples", "explain", "promote", "receipts"}:
         command += ["--versions", str(folder / "versions")]
     settings = {"NIGHTSCHOOL_MODEL": str(model), "NIGHTSCHOOL_MAX_NEW_TOKENS": str(tokens), "OMP_NUM_THREADS": "1"}
     return command, {**os.environ, **settings}
@@ -133,7 +133,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     listed = json.loads(_run(tmp_path, model, "versions", "--json").stdout)
     assert [(version["id"], version["champion"]) for version in listed] == [("initial", False), (version_id, True)]
 
-    _cards_of_both(tmp_path, model, base, version_id)
+    _cards_and_receipts(tmp_path, model, base, report)
 
     shown = _run(tmp_path, model, "samples", version_id, "--json").stdout.splitlines()
     assert len(shown) == 5
@@ -174,8 +174,9 @@ def _goes_back(folder: Path, model: Path, version_id: str) -> None:
     assert (after["champion"], after["probation"]) == ("initial", None)
 
 
-def _cards_of_both(folder: Path, model: Path, base: BaseModel, version_id: str) -> None:
+def _cards_and_receipts(folder: Path, model: Path, base: BaseModel, report: dict[str, object]) -> None:
     """The same words, once by the initial model and once by a version: one score, drift of the version only."""
+    version_id, training_set = str(report["version"]), report["training_set"]
     ids = [_reply(folder, base, name) for name in ("initial", version_id)]
     cards = [json.loads(_run(folder, model, "explain", reply_id, "--json").stdout) for reply_id in ids]
     assert [(card["version"], card["scored_by"]) for card in cards] == [
@@ -184,6 +185,9 @@ def _cards_of_both(folder: Path, model: Path, base: BaseModel, version_id: str) 
     ]
     assert cards[0]["score"] == cards[1]["score"]  # the same words to the same prompt
     assert cards[0]["drift"] == 0.0 != cards[1]["drift"]
+    checked = json.loads(_run(folder, model, "receipts", version_id, "--check", "--json").stdout)
+    assert len(checked["judgements"]) == 120
+    assert checked["check"] == {"told": training_set, "found": training_set, "gone": [], "same": True}
 
 
 def test_the_same_seed_and_judgements_make_the_same_policy(tmp_path: Path, model: Path, base: BaseModel) -> None:
@@ -235,6 +239,32 @@ def test_what_fails_after_a_version_stands_does_not_undo_it_and_its_layers_are_t
     report = _night_here(tmp_path, model, practice=True, layers=1)
     assert report["champion_before"] == night.version_id
     assert report["lora_layers"] == 2
+
+
+def test_what_deleted_judgements_made_is_retired_and_made_anew_without_them(
+    tmp_path: Path, model: Path, base: BaseModel
+) -> None:
+    seed_taste(tmp_path / "feedback.db", base, 100)
+    first = str(_night_here(tmp_path, model, practice=True)["version"])
+    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+        VersionRegistry(database).promote(first, "by hand")
+        deleted = [duel.id for duel in FeedbackStore(database).snapshot().duels[:10]]
+        with database.write() as db:
+            for duel in deleted:
+                db.table("duels").delete(duel)
+    report = _night_here(tmp_path, model)
+    assert report["retired"] == [first]
+    assert report["champion_before"] == "initial"  # it did not begin from what is retired
+    assert not (tmp_path / "versions" / first).exists()
+    rebuilt = str(report["version"])
+    receipts = {row["id"] for row in json.loads((tmp_path / "versions" / rebuilt / "receipts.json").read_text())}
+    assert len(receipts) == 90
+    assert not receipts & set(deleted)
+    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+        registry = VersionRegistry(database)
+        assert registry.champion().id in {"initial", rebuilt}
+        assert [version.id for version in registry.list()] == ["initial", rebuilt]
+        assert registry.tainted().keys() == {first}
 
 
 def test_a_second_night_at_once_is_refused_with_one_sentence(tmp_path: Path, model: Path) -> None:

@@ -29,7 +29,7 @@ def add_tiny_version(database: FeedbackDatabase, versions: Path, model: Path, na
     }
     with whole_folder(versions / name) as folder:
         (folder / "policy").mkdir()
-        config = {"r": RANK, "lora_alpha": RANK, "layers_to_transform": [last]}
+        config = {"r": RANK, "lora_alpha": RANK, "layers_to_transform": [last], "target_modules": ["q_proj"]}
         (folder / "policy" / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
         save_file(tensors, folder / "policy" / "adapter_model.safetensors")
     digest = sha256_of(versions / name / MANIFEST)

@@ -20,15 +20,19 @@ from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
 from nightschool.trainer_files import ending_of, file_of
+from nightschool.version_check import check_files
 from training.effort import effort_named
 from training.night_lock import night_lock
+from training.priority import step_back
 from training.receipts import judgements_of
 from training.reward_command import app as reward_app
 from training.shortage import shortage_of
 from training.telling import opened, told
+from training.version_commands import add_version_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
 app.add_typer(reward_app, name="reward")
+add_version_commands(app)
 
 Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db).")]
 Versions = Annotated[Path | None, typer.Option(help="Folder of the versions (default versions/).")]
@@ -55,7 +59,7 @@ def night(
     with told():
         settings = load_settings(db=db, versions=versions, model=model, effort=effort, lora_layers=lora_layers)
         chosen = effort_named(settings.effort)
-        _step_back()
+        step_back()
         from training.night_stages import NightPlan
         from training.nightly import run_night
 
@@ -69,21 +73,11 @@ def resume(db: Db = None, versions: Versions = None, as_json: AsJson = False) ->
     """Go on with the last night where it was killed or failed: every stage and every iteration of PPO is kept."""
     with told():
         settings = load_settings(db=db, versions=versions)
-        _step_back()
+        step_back()
         from training.nightly import resume_night
 
         report = resume_night(settings, _echo)
     _tell_night(report, as_json=as_json)
-
-
-def _step_back() -> None:
-    """The chat comes first. To be called before torch is loaded.
-
-    Idle torch threads must sleep instead of spinning on the cores that the chat needs (measured: with spinning, both
-    programs slow each other down several times).
-    """
-    os.nice(19)
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def _echo(text: str) -> None:
@@ -164,21 +158,6 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def versions(db: Db = None, as_json: AsJson = False) -> None:
-    """All versions, oldest first; the champion is marked."""
-    with told(), opened(load_settings(db=db)) as database:
-        registry = VersionRegistry(database)
-        champion = registry.champion().id
-        found = [asdict(version) | {"champion": version.id == champion} for version in registry.list()]
-    if as_json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    for version in found:
-        mark = "*" if version["champion"] else " "
-        print(f"{mark} {version['id']:<16} {version['created_at'][:19]} {version['verdict'] or ''}")
-
-
-@app.command()
 def leaderboard(db: Db = None, as_json: AsJson = False) -> None:
     """Which version people prefer in duels: ratings with intervals, and ranks where the votes can tell."""
     with told(), opened(load_settings(db=db)) as database:
@@ -186,16 +165,20 @@ def leaderboard(db: Db = None, as_json: AsJson = False) -> None:
 
         registry = VersionRegistry(database)
         champion = registry.champion().id
-        board = boards.leaderboard(registry.list(), FeedbackStore(database).snapshot().duels)
+        board = boards.leaderboard(registry.list(retired=True), FeedbackStore(database).snapshot().duels)
     found = boards.as_json(board, champion) if as_json else None
     print("\n".join(boards.in_lines(board, champion)) if found is None else json.dumps(found, indent=2))
 
 
 @app.command()
-def promote(version: str, db: Db = None) -> None:
+def promote(version: str, db: Db = None, versions: Versions = None) -> None:
     """Let a version answer from the next reply on; `promote initial` goes back to the untouched model."""
-    with told(), opened(load_settings(db=db)) as database:
-        VersionRegistry(database).promote(version, "by hand")
+    with told():
+        settings = load_settings(db=db, versions=versions)
+        with opened(settings) as database:
+            registry = VersionRegistry(database)
+            check_files(settings.versions / version, registry.get(version))
+            registry.promote(version, "by hand")
     print(f"{version} answers from the next reply on.")
 
 
@@ -204,7 +187,7 @@ def explain(reply: str, db: Db = None, versions: Versions = None, model: Model =
     """A stored reply's score, the version that wrote it, and how far that version has drifted there."""
     with told():
         settings = load_settings(db=db, versions=versions, model=model)
-        os.nice(10)  # as a night: the chat comes first
+        os.nice(10)  # behind the chat, before a night: a person waits for it
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from training.explanation import explain as explain_reply
 

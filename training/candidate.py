@@ -16,6 +16,7 @@ from nightschool.files import MANIFEST, sha256_of, whole_folder, write_json
 from nightschool.records import Version
 from nightschool.version_folder import POLICY
 from training.policy import Policy
+from training.receipt_check import Receipt, receipts_to_json
 from training.reward_folder import save_reward_model
 from training.reward_model import RewardModel, save_head
 from training.rollout_record import write_rollouts
@@ -32,7 +33,7 @@ def save_candidate(
     reward_model: RewardModel,
     examiner: RewardModel,
     report: dict[str, Any],
-    receipts: Sequence[tuple[str, str]],
+    receipts: Sequence[Receipt],
     rollouts: pa.Table,
     workshop: Path,
 ) -> Version:
@@ -48,7 +49,7 @@ def save_candidate(
         save_head(examiner.head, temporary / REWARD / "examiner.safetensors")
         write_rollouts(temporary, rollouts, version_id)
         write_json(temporary / "report.json", report | {"version": version_id})
-        write_json(temporary / "receipts.json", [{"kind": kind, "id": source} for kind, source in receipts])
+        write_json(temporary / "receipts.json", receipts_to_json(receipts))
         write_json(
             temporary / "config.json",
             {
@@ -57,6 +58,7 @@ def save_candidate(
                 "night": version.night_id,
                 "base_fingerprint": version.base_fingerprint,
                 "created_at": version.created_at,
+                "training_set": report["training_set"],
             },
         )
     return replace(version, id=version_id, manifest_sha256=sha256_of(folder / MANIFEST))

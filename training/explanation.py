@@ -30,10 +30,11 @@ def explain(settings: Settings, registry: VersionRegistry, reply: Reply) -> Expl
     if not reply.token_ids:
         raise BadInput("This answer has no words yet; wait until it is written.")
     base = load_base(settings.model, settings.cache)
-    split = SplitModel(base, _layers(settings, reply.version))
+    writer = registry.get(reply.version) if reply.version else None
+    kept = writer.id if writer is not None and writer.retired_at is None else None  # a retired one has no folder
+    split = SplitModel(base, _layers(settings, kept))
     answer = answer_of(reply)
     scorer = _newest_with_reward_model(registry, settings.versions)
-    writer = registry.get(reply.version) if reply.version else None
     for version in (scorer, writer):
         if version is not None and version.base_fingerprint not in {None, base.fingerprint}:
             raise BadInput(
@@ -55,7 +56,7 @@ def explain(settings: Settings, registry: VersionRegistry, reply: Reply) -> Expl
         version=reply.version,
         score=score,
         scored_by=scorer.id if scorer else None,
-        drift=_drift(split, settings, reply.version, answer),
+        drift=_drift(split, settings, kept, answer),
         tokens=len(reply.token_ids),
     )
 

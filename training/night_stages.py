@@ -1,5 +1,6 @@
 """What each stage of a night does, and what it keeps so that a night that was killed goes on from there."""
 
+import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -40,6 +41,13 @@ from training.ppo import train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
 from training.ptx import examples_of, trusted
+from training.receipt_check import (
+    Receipt,
+    receipts_for,
+    receipts_from_json,
+    receipts_to_json,
+    training_set_sha256,
+)
 from training.receipts import judged_conversations, judgements_of, split_of_snapshot
 from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
 from training.reward_model import RewardModel
@@ -82,6 +90,7 @@ class Stages:
         )
         begun = work.kept("plan")
         self.champion_before = str(begun["champion_before"]) if begun else self.registry.champion().id
+        self.receipts: list[Receipt] = []
         self.report: dict[str, Any] = {
             "night": night_id,
             "effort": plan.effort.name,
@@ -107,8 +116,27 @@ class Stages:
         """Keep the plan and the judgements: the night is worth running. Raises `StoreError` before hours of work."""
         settings = self.plan.settings.model_dump(mode="json", include=set(KEPT_SETTINGS))
         with self.told():
-            self.work.keep("judgements", judgements_to_json(judgements) | {"taken_at": self.report["snapshot"]})
+            told = {"taken_at": self.report["snapshot"], "receipts": receipts_to_json(self.receipts)}
+            self.work.keep("judgements", judgements_to_json(judgements) | told)
             self.work.keep("plan", settings | {"champion_before": self.champion_before})
+
+    def retire(self) -> None:
+        """Take out of service what deleted judgements made; a night that began from such a version begins anew."""
+        retired = self.registry.retire_tainted()
+        self.report["retired"] = list(retired)
+        if not retired:
+            return
+        for version_id in retired:  # people's words are in its samples
+            shutil.rmtree(self.plan.settings.versions / version_id, ignore_errors=True)
+        names = ", ".join(retired)
+        self.log.say(f"Retired {names}: judgements that made them were deleted. {self.registry.champion().id} answers.")
+        if self.champion_before in retired:
+            self.work.remove()
+            self.champion_before = self.report["champion_before"] = self.registry.champion().id
+
+    def taken_back(self, judgements: Judgements) -> int:
+        """How many of these were deleted, or belong to somebody who took back consent, since the night read them."""
+        return len(self.feedback.not_to_be_learned_from(judgements.sources()))
 
     def judgements(self) -> Judgements:
         kept = self._still_allowed(self.work.kept("judgements"))
@@ -117,14 +145,17 @@ class Stages:
             split = split_of_snapshot(snapshot)
             self.feedback.keep_sides(split.changes(snapshot.sides, judged_conversations(snapshot)))
             judgements, taken_at = judgements_of(snapshot, split), snapshot.taken_at
+            self.receipts = receipts_for(judgements, snapshot, split)
         else:
             judgements, taken_at = judgements_from_json(kept), kept["taken_at"]
+            self.receipts = receipts_from_json(kept["receipts"])
         self.report |= {
             "snapshot": taken_at,
             "judgements": len(judgements.sources()),
             "pairs": len(judgements.pairs),
             "thumbs": len(judgements.thumbs),
             "training_judgements": round(judgements.on(Side.TRAIN).effective(), 1),
+            "training_set": training_set_sha256(judgements),
         }
         self.log.say(f"{len(judgements.pairs)} pairs and {len(judgements.thumbs)} thumbs to learn from.")
         return judgements
@@ -324,7 +355,6 @@ class Stages:
             verdict=verdict,
         )
         report = self.report | told_twice(reason) | {"verdict": verdict, "seconds": self.log.seconds}
-        receipts = judgements.sources()
         version = save_candidate(
             self.plan.settings.versions,
             self.registry.next_number(),
@@ -333,14 +363,14 @@ class Stages:
             fitted.model,
             fitted.examiner,
             report,
-            receipts,
+            self.receipts,
             rollouts,
             self.work.folder,
         )
         promoted = verdict is VerdictKind.PROMOTED
         self.registry.add(
             version,
-            receipts,
+            judgements.sources(),
             promote_because=reason.en if promoted else None,
             rival=self.champion_before if promoted or verdict is VerdictKind.PROBATION else None,
         )

@@ -101,6 +101,14 @@ CHANGED_BY_HAND = Said(
 )
 
 
+def judgements_gone(count: int) -> Said:
+    """Why a candidate is not promoted that learned from what may not be learned from any more."""
+    return Said(
+        f"{count} judgements were taken back during the night; the next one does without them.",
+        f"训练期间有 {count} 条评判被撤回；下一次训练将不再使用它们。",
+    )
+
+
 def failed(error: BaseException) -> Said:
     """What a night says that an error ended."""
     what = str(error) or type(error).__name__
@@ -159,6 +167,8 @@ class _Night:
             return VerdictKind(self.report["verdict"]), reason_of(self.report), made.id
         effort, practice = self.plan.effort, self.plan.practice
         with self._stage("judgements"):
+            if not practice:
+                self.stages.retire()
             judgements = self.stages.judgements()
             shortage = shortage_of(judgements, self.registry)
             self.report["missing_judgements"] = shortage.missing
@@ -196,6 +206,8 @@ class _Night:
             self.report |= decision.as_dict() | {"promotion": self.plan.settings.promotion}
             if self.registry.champion().id != self.stages.champion_before:
                 verdict, reason = VerdictKind.HELD, CHANGED_BY_HAND
+            elif taken_back := self.stages.taken_back(judgements):
+                verdict, reason = VerdictKind.HELD, judgements_gone(taken_back)
             version = self.stages.save(policy, fitted, base, judgements, rollouts, verdict, reason)
         return verdict, reason, version.id
 

@@ -15,11 +15,13 @@ class Shortage:
 
     training: float
     new: int
+    is_rebuild: bool = False
+    """A version was retired because judgements were deleted: one without them is made, also if nothing is new."""
 
     @property
     def missing(self) -> int:
         """About how many more judgements are needed; 0 when a night may run."""
-        return missing_judgements(self.training, self.new)
+        return missing_judgements(self.training, LEAST_NEW if self.is_rebuild else self.new)
 
     def sentence(self) -> str:
         """Why a night is not worth running, or that it is."""
@@ -40,4 +42,4 @@ class Shortage:
 def shortage_of(judgements: Judgements, registry: VersionRegistry) -> Shortage:
     """Compare the judgements with what a night needs."""
     new = set(judgements.sources()) - registry.used_sources()
-    return Shortage(judgements.on(Side.TRAIN).effective(), len(new))
+    return Shortage(judgements.on(Side.TRAIN).effective(), len(new), registry.rebuild_is_due())

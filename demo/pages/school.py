@@ -11,6 +11,7 @@ from demo.identity import Visitors
 from demo.nights import EFFORTS, Nights, Phase
 from demo.pages import school_view
 from demo.pages.common import Updates, is_owner, person_of, told_in_words
+from demo.pages.timetable_view import timetable_line
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
@@ -78,7 +79,7 @@ class SchoolPage:
         lines = self._book.log_lines(status.night.id) if status.night else []
         values = {
             self.counts: school_view.counts_line(duels, thumbs, self._classroom.champion().id, words),
-            self.card: school_view.night_card(status, words),
+            self.card: school_view.night_card(status, words) + timetable_line(self._nights.timetable(), words),
             self.log: school_view.log_lines(lines, words),
             self.history: school_view.history_table(self._book.nights(), words),
         }

@@ -1,0 +1,28 @@
+"""When the next night begins by itself, as a line of the School page."""
+
+import html
+
+from demo.catalogue import Words
+from demo.timetable import Told
+from demo.translation import translated
+from nightschool.nightly_dates import Outcome
+
+
+def timetable_line(told: Told | None, words: Words) -> str:
+    """Nothing where nights are only started by hand."""
+    if told is None:
+        return ""
+    following = words(
+        "timetable.next", date=told.next.date().isoformat(), time=told.next.strftime("%H:%M"), zone=told.zone
+    )
+    sentences = [following, *_last(told, words)]
+    return f'<p class="quiet" id="timetable">{"<br>".join(map(html.escape, sentences))}</p>'
+
+
+def _last(told: Told, words: Words) -> list[str]:
+    if told.last is None or told.last.outcome in {Outcome.SET, Outcome.TAKEN}:
+        return []
+    day = told.last.local_date.isoformat()
+    if told.last.outcome == Outcome.STARTED:
+        return [words("timetable.last_started", date=day)]
+    return [words("timetable.last_reason", date=day, reason=translated(told.last.outcome, words))]

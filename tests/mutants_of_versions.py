@@ -1,0 +1,39 @@
+"""Bugs of the timetable, of receipts, and of what becomes of versions when judgements are deleted."""
+
+from tests.mutant import mutants_of
+
+_timetable = mutants_of("demo/timetable.py", "tests/test_timetable.py")
+_lineage = mutants_of("nightschool/version_lineage.py", "tests/test_version_lineage.py")
+_receipts = mutants_of("training/receipt_check.py", "tests/test_receipt_check.py")
+_adapter = mutants_of("nightschool/version_folder.py", "tests/test_damaged_versions.py")
+
+VERSIONS_MUTANTS = (
+    _timetable(
+        "a date has as many nights as looks",
+        "decided and slot.local_date not in decided and",
+        "decided and",
+    ),
+    _timetable("a night at once when the timetable is set", "slot.local_date > min(decided)", "True"),
+    _timetable(
+        "the zone is forgotten", "datetime.combine(local_date, clock, zone)", "datetime.combine(local_date, clock, UTC)"
+    ),
+    _timetable("a missed night is forgotten", "    while slot.moment > now:", "    while False:"),
+    _lineage(
+        "what grew from a tainted version is sound", "for each in _line(version, parents)", "for each in [version]"
+    ),
+    _lineage(
+        "the heir of a tainted champion is tainted",
+        "if version not in tainted)",
+        "if version != champion)",
+    ),
+    _receipts(
+        "replaced votes are left out of the receipts",
+        "for source, conversation in sorted(conversations_of(snapshot).items()):",
+        "for source, conversation in [row for row in sorted(conversations_of(snapshot).items()) if row[0] in used]:",
+    ),
+    _receipts("the hash does not see the side", "judgement.side, component,", "component,"),
+    _adapter(
+        "half the layers are enough", "if missing := weights.keys() - _pairs(tensors):", "if missing := set[str]():"
+    ),
+    _adapter("any size of change is taken", "> MOST_CHANGE", "> math.inf"),
+)

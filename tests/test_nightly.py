@@ -1,0 +1,186 @@
+"""Nights by the timetable: the server that looks at the clock, and the dates it keeps in the database."""
+
+import sys
+import time as clock_of_the_machine
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from demo.catalogue import LANGUAGES, Words
+from demo.nightly import Nightly
+from demo.nights import Nights, Phase
+from demo.pages.timetable_view import timetable_line
+from demo.timetable import Told
+from nightschool.nightly_dates import NightlyDates, Outcome
+from nightschool.records import NightlyDate
+from nightschool.registry import NightBook
+from nightschool.schema import FeedbackDatabase
+
+DAY = timedelta(days=1)
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that a test puts forward."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def dates(database: FeedbackDatabase) -> NightlyDates:
+    return NightlyDates(database)
+
+
+@pytest.fixture
+def nights(database: FeedbackDatabase, book: NightBook, tmp_path: Path) -> Iterator[Nights]:
+    yield Nights(
+        book,
+        db=database.path,
+        versions=tmp_path / "versions",
+        environment={"STAND_IN": "verdict", "NIGHTSCHOOL_MODEL": "some-model"},
+        command=[sys.executable, "-m", "tests.stand_in_night"],
+    )
+    for child in psutil.Process().children():
+        child.kill()
+
+
+Make = Callable[..., Nightly]
+
+
+@pytest.fixture
+def nightly(nights: Nights, dates: NightlyDates, clock: Clock) -> Make:
+    def make(at: time = time(2, 30)) -> Nightly:
+        return Nightly(nights, dates, clock=at, zone_name="UTC", effort="quick", now=clock)
+
+    return make
+
+
+def wait_until(holds: Callable[[], Any], seconds: float = 40) -> None:
+    deadline = clock_of_the_machine.monotonic() + seconds
+    while not holds():
+        assert clock_of_the_machine.monotonic() < deadline, "waited too long"
+        clock_of_the_machine.sleep(0.05)
+
+
+def test_a_night_is_started_at_its_time_once_and_told_with_its_date(
+    nightly: Make, nights: Nights, book: NightBook, clock: Clock
+) -> None:
+    timetable = nightly()
+    timetable.look()
+    assert nights.status().phase is Phase.IDLE  # the hour of the day on which it was set has passed
+    clock.now = datetime(2026, 6, 2, 2, 30, tzinfo=UTC)
+    timetable.look()
+    wait_until(lambda: nights.status().phase is Phase.ENDED)
+    for _ in range(3):
+        clock.now += timedelta(hours=1)
+        timetable.look()
+    assert [night.effort for night in book.nights()] == ["quick"]
+    told = timetable.told()
+    assert told.last is not None
+    assert (told.last.local_date, told.last.outcome) == (date(2026, 6, 2), Outcome.STARTED)
+    assert told.next == datetime(2026, 6, 3, 2, 30, tzinfo=UTC)
+
+
+def test_a_server_that_starts_again_keeps_the_date_and_makes_up_for_one(
+    nightly: Make, nights: Nights, book: NightBook, clock: Clock
+) -> None:
+    nightly()
+    clock.now += 5 * DAY
+    restarted = nightly()
+    restarted.look()
+    restarted.look()
+    wait_until(lambda: nights.status().phase is Phase.ENDED)
+    nightly().look()
+    assert len(book.nights()) == 1
+
+
+def test_of_two_servers_on_one_database_one_starts_the_night(
+    nights: Nights, clock: Clock, database: FeedbackDatabase
+) -> None:
+    taken = []
+    with closing(FeedbackDatabase(database.path)) as other:
+        for opened in (database, other):
+            wanted = NightlyDate(date(2026, 6, 2), "02:30", "UTC", "", "", Outcome.TAKEN)
+            taken.append(NightlyDates(opened).take(wanted))
+    assert taken == [True, False]
+
+
+def test_why_no_night_was_started_is_kept_and_told(
+    nightly: Make, nights: Nights, book: NightBook, clock: Clock, dates: NightlyDates, tmp_path: Path
+) -> None:
+    timetable = nightly()
+    (tmp_path / "versions").write_text("a file where the folder of versions should be")
+    clock.now += DAY
+    timetable.look()
+    last = dates.last()
+    assert last is not None
+    assert last.outcome.startswith("The night could not be started")
+    timetable.look()
+    assert book.nights() == []
+
+
+def test_another_time_begins_with_its_next_hour_and_one_that_was_kept_goes_on(
+    nightly: Make, dates: NightlyDates, clock: Clock
+) -> None:
+    nightly()
+    clock.now += 5 * DAY
+    nightly(time(5, 0))  # set at noon: 5 o'clock has passed
+    assert dates.decided() == {date(2026, 6, 1), date(2026, 6, 6)}
+    clock.now += DAY
+    nightly(time(5, 0))
+    assert date(2026, 6, 7) not in dates.decided()  # not set anew: this one is made up for
+
+
+def test_another_time_on_a_date_that_had_its_night_keeps_what_became_of_it(
+    nightly: Make, dates: NightlyDates, clock: Clock, database: FeedbackDatabase
+) -> None:
+    wanted = NightlyDate(date(2026, 6, 1), "02:30", "UTC", "", "2026-06-01", Outcome.TAKEN)
+    assert dates.take(wanted)
+    dates.tell(date(2026, 6, 1), Outcome.STARTED)
+    nightly(time(5, 0))
+    last = dates.last()
+    assert last is not None
+    assert (last.local_date, last.clock, last.outcome) == (date(2026, 6, 1), "05:00", Outcome.STARTED)
+
+
+def test_the_server_looks_by_itself_from_its_start_until_it_is_closed(
+    nightly: Make, nights: Nights, clock: Clock
+) -> None:
+    timetable = nightly()
+    clock.now += DAY
+    with closing(timetable):
+        timetable.start()
+        wait_until(lambda: nights.status().phase is Phase.ENDED)
+    nightly().close()  # one that was never started
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_says_when_the_next_night_begins_and_what_became_of_the_last(language: Any) -> None:
+    words = Words(language)
+    following = datetime(2026, 6, 3, 2, 30, tzinfo=UTC)
+
+    def line(outcome: str) -> str:
+        return timetable_line(
+            Told(following, "Europe/Berlin", NightlyDate(date(2026, 6, 2), "02:30", "UTC", "", "", outcome)), words
+        )
+
+    assert timetable_line(None, words) == ""
+    for part in ("2026-06-03", "02:30", "Europe/Berlin"):
+        assert part in line(Outcome.SET)
+    assert "2026-06-02" not in line(Outcome.SET)
+    assert "2026-06-02" in line(Outcome.STARTED)
+    assert "&lt;no&gt; room" in line("<no> room")
