@@ -506,12 +506,12 @@ class FeedbackStore:
 
     def said_of(self, probation: Probation) -> Standing:
         """What people said of a version on probation since it began."""
-        version, rival, since = probation.version_id, probation.rival_id, probation.started_at
+        version, rival = probation.version_id, probation.rival_id
         with self._database.snapshot() as db:
-            votes = [Vote(person, moment[:10], won) for person, moment, won in duel_votes(db, version, rival, since)]
-            own = thumbs_down(db, version, after=since)
-            before = thumbs_down(db, rival, until=since)[::-1]
-            return standing(votes, (own, before), failures(db, version, since))
+            votes = [Vote(person, moment[:10], won) for person, moment, won in duel_votes(db, version, rival)]
+            own = thumbs_down(db, version)  # it was registered when its probation began
+            before = thumbs_down(db, rival, until=probation.started_at)[::-1]
+            return standing(votes, (own, before), failures(db, version))
 
     def snapshot(self) -> FeedbackSnapshot:
         """What consenting people had judged at one moment; votes that come later wait for the next night."""

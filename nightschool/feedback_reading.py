@@ -59,38 +59,37 @@ def duels_with(db: sqlite_utils.Database, version: str) -> dict[str, int]:
     return {row["opponent"]: row["duels"] for row in rows}
 
 
-def duel_votes(db: sqlite_utils.Database, version: str, rival: str, since: str) -> list[tuple[str, str, bool]]:
-    """(person, moment, whether `version` won) of each decided duel of the two since then, oldest first; no ties."""
+def duel_votes(db: sqlite_utils.Database, version: str, rival: str) -> list[tuple[str, str, bool]]:
+    """(person, moment, whether `version` won) of each decided duel of the two, oldest first; ties are left out."""
     rows = db.query(
         f"""SELECT d.person_id, d.decided_at, CASE d.outcome WHEN 'left' THEN l.version ELSE r.version END AS winner
             FROM duels d JOIN replies l ON l.id = d.left_reply JOIN replies r ON r.id = d.right_reply
-            WHERE d.outcome IN ('left', 'right') AND d.decided_at > :since AND d.person_id {_CONSENTS}
+            WHERE d.outcome IN ('left', 'right') AND d.person_id {_CONSENTS}
               AND d.conversation_id {_KEPT}
               AND ((l.version = :version AND r.version = :rival) OR (l.version = :rival AND r.version = :version))
             ORDER BY d.decided_at, d.id""",
-        {"version": version, "rival": rival, "since": since},
+        {"version": version, "rival": rival},
     )
     return [(row["person_id"], row["decided_at"], row["winner"] == version) for row in rows]
 
 
-def thumbs_down(db: sqlite_utils.Database, version: str, *, after: str = "", until: str = "9999") -> list[bool]:
+def thumbs_down(db: sqlite_utils.Database, version: str, *, until: str = "9999") -> list[bool]:
     """Whether each active thumb on a version's replies is down, oldest first."""
     rows = db.query(
         f"""SELECT t.value FROM thumbs t JOIN replies r ON r.id = t.reply_id JOIN messages m ON m.id = r.id
             WHERE r.version = :version AND t.replaced_at IS NULL AND t.person_id {_CONSENTS}
-              AND m.conversation_id {_KEPT} AND t.created_at > :after AND t.created_at <= :until
-            ORDER BY t.created_at, t.id""",
-        {"version": version, "after": after, "until": until},
+              AND m.conversation_id {_KEPT} AND t.created_at <= :until ORDER BY t.created_at, t.id""",
+        {"version": version, "until": until},
     )
     return [row["value"] == "down" for row in rows]
 
 
-def failures(db: sqlite_utils.Database, version: str, since: str) -> list[bool]:
-    """Whether each reply of a version since then failed or came out empty, oldest first; stopped ones are left out."""
+def failures(db: sqlite_utils.Database, version: str) -> list[bool]:
+    """Whether each reply of a version failed or came out empty, oldest first; stopped ones are left out."""
     rows = db.query(
         """SELECT r.status, m.text FROM replies r JOIN messages m ON m.id = r.id
-            WHERE r.version = :version AND m.created_at > :since AND r.status IN ('done', 'failed') ORDER BY m.id""",
-        {"version": version, "since": since},
+            WHERE r.version = ? AND r.status IN ('done', 'failed') ORDER BY m.id""",
+        [version],
     )
     return [row["status"] == "failed" or not row["text"].strip() for row in rows]
 

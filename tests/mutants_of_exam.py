@@ -72,7 +72,7 @@ EXAM_MUTANTS = (
     _probation("the most convinced person decides", "for_it=fmean(", "for_it=max("),
     _probation("evidence grows too fast", "/ ((votes + 1) * math.comb", "/ (votes * math.comb"),
     _probation("a late break is forgiven", "worth = max(worth * ratio, 1.0)", "worth = worth * ratio"),
-    _reading("votes from before the probation count", "AND d.decided_at > :since AND", "AND :since = :since AND"),
+    _reading("the rival's thumbs go on counting", "AND t.created_at <= :until", "AND :until = :until"),
     _registry("a rolled back version goes on answering", "_promote(db, probation.rival_id, reason.en)", "pass"),
     _registry("who is late acts all the same", "return row is not None", "return True"),
 )

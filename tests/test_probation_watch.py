@@ -97,10 +97,10 @@ def test_many_votes_of_one_day_count_three(school: School) -> None:
     assert school.watch.look() is None
 
 
-def test_ties_older_duels_and_votes_of_people_who_said_no_do_not_count(school: School) -> None:
+def test_ties_other_duels_and_votes_of_people_who_said_no_do_not_count(school: School) -> None:
     version = Version("v1", INITIAL, utc_now(), None, "base", "sha", VerdictKind.HELD)
     school.registry.add(version, [])
-    decided_duel(school.store, "ann", "v1", INITIAL, DuelOutcome.LEFT)  # before the probation
+    decided_duel(school.store, "ann", "v1", INITIAL, DuelOutcome.LEFT)
     _add(school.registry, "v2", promoted=False, rival="v1")
     decided_duel(school.store, "ann", "v2", "v1", DuelOutcome.TIE)
     decided_duel(school.store, "ann", "v2", "v1", DuelOutcome.BOTH_BAD)
@@ -124,6 +124,7 @@ def test_thumbs_down_on_the_new_champion_roll_it_back(school: School) -> None:
     _add(school.registry, "v1", promoted=True)
     for _ in range(8):
         thumb("v1", ThumbValue.DOWN)
+        thumb(INITIAL, ThumbValue.DOWN)  # what its rival gets from now on is not compared with
     assert school.watch.look() is Fate.ROLLED_BACK
     assert "thumbs down" in school.registry.probations()[0].reason
 
