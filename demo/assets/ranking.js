@@ -28,6 +28,16 @@ const groups = () => {
   return found;
 };
 
+// The order on screen stays with the tab, so that it outlives a reload and a lost connection.
+const KEPT = 'nightschool-order';
+const keep = () => sessionStorage.setItem(KEPT, JSON.stringify({ round, groups: groups() }));
+const orderOf = (value) => {
+  const given = value.groups || [];
+  const last = JSON.parse(sessionStorage.getItem(KEPT) || '{"groups":[]}');
+  const names = (order) => String(order.flat().sort());
+  return last.round === value.round && names(last.groups) === names(given) ? last.groups : given;
+};
+
 // ---- texts: paragraphs, code between ``` and between `, bold between ** -----------------------------------------
 
 const inline = (text) =>
@@ -64,7 +74,7 @@ const makeCard = (name) => {
   }
   const tie = make('button', 'rank-tie', say('tie'));
   tie.type = 'button';
-  card.append(tie, rail, make('div', 'rank-text'), moves, make('p', 'rank-version'));
+  card.append(tie, rail, make('div', 'rank-text users-own'), moves, make('p', 'rank-version'));
   return card;
 };
 
@@ -122,6 +132,7 @@ const put = (card, to) => {
   const first = cards()[0];
   tied.delete(first.dataset.name);
   number();
+  keep();
   told(say('moved', { place: place(card) + 1, count: cards().length }));
 };
 
@@ -131,6 +142,7 @@ const toggleTie = (card) => {
   if (tied.has(name)) tied.delete(name);
   else tied.add(name);
   number();
+  keep();
   told(say(tied.has(name) ? 'now_tied' : 'not_tied'));
 };
 
@@ -140,7 +152,7 @@ const show = () => {
   const value = props.value || {};
   if (value.round !== round) {
     round = value.round || null;
-    const order = value.groups || [];
+    const order = orderOf(value);
     tied = new Set(order.flatMap((group) => group.slice(1)));
     const hadFocus = list.contains(document.activeElement) || find('.rank-actions').contains(document.activeElement);
     list.replaceChildren(...order.flat().map(makeCard));
@@ -229,32 +241,35 @@ element.addEventListener('keydown', (event) => {
 // ---- dragging: a mouse takes a card anywhere, a finger takes it by its rail (elsewhere it scrolls) ------------------
 
 const height = () => window.scrollY;
-const drop = () => {
-  if (!drag) return;
-  drag.card.classList.remove('is-dragged');
-  drag.card.style.transform = '';
-  drag = null;
+const middle = (card) => card.offsetTop + card.offsetHeight / 2;
+// Put the card where the pointer has it, past as many others as it has passed.
+const carry = () => {
+  const { card } = drag;
+  const wanted = drag.start + (drag.y + height() - drag.from);
+  while (card.previousElementSibling && wanted < middle(card.previousElementSibling)) put(card, place(card) - 1);
+  while (card.nextElementSibling && wanted > middle(card.nextElementSibling)) put(card, place(card) + 1);
+  card.style.transform = `translateY(${wanted - middle(card)}px)`;
 };
 const follow = () => {
   if (!drag?.moving) return;
-  const { card } = drag;
   const edge = drag.y < 70 ? -10 : drag.y > window.innerHeight - 70 ? 10 : 0;
   if (edge) window.scrollBy(0, edge);
-  const resting = () => card.offsetTop + card.offsetHeight / 2;
-  const wanted = () => drag.start + (drag.y + height() - drag.from);
-  const above = card.previousElementSibling;
-  const below = card.nextElementSibling;
-  if (above && wanted() < above.offsetTop + above.offsetHeight / 2) put(card, place(card) - 1);
-  else if (below && wanted() > below.offsetTop + below.offsetHeight / 2) put(card, place(card) + 1);
-  card.style.transform = `translateY(${wanted() - resting()}px)`;
+  carry();
   requestAnimationFrame(follow);
+};
+const drop = () => {
+  if (!drag) return;
+  if (drag.moving) carry();
+  drag.card.classList.remove('is-dragged');
+  drag.card.style.transform = '';
+  drag = null;
 };
 list.addEventListener('pointerdown', (event) => {
   const card = cardOf(event.target);
   if (!card || phase !== 'ready' || event.button || event.target.closest('button')) return;
   if (event.pointerType !== 'mouse' && !event.target.closest('.rank-rail')) return;
   const y = event.clientY;
-  drag = { card, y, from: y + height(), start: card.offsetTop + card.offsetHeight / 2, moving: false };
+  drag = { card, y, from: y + height(), start: middle(card), moving: false };
 });
 list.addEventListener('pointermove', (event) => {
   if (!drag) return;
@@ -265,4 +280,8 @@ list.addEventListener('pointermove', (event) => {
   drag.card.classList.add('is-dragged');
   follow();
 });
-for (const end of ['pointerup', 'pointercancel']) list.addEventListener(end, drop);
+list.addEventListener('pointerup', (event) => {
+  if (drag) drag.y = event.clientY;
+  drop();
+});
+list.addEventListener('pointercancel', drop);
