@@ -17,7 +17,7 @@ from demo.feedback_room import FeedbackRoom
 from demo.gate import Gate
 from demo.gradio_words import gradio_words
 from demo.identity import Visitors
-from demo.languages import HTML_LANG, PREFIX
+from demo.languages import PREFIX
 from demo.login import login_routes
 from demo.nights import Nights
 from demo.pages.feedback_files import feedback_file_routes
@@ -25,7 +25,7 @@ from demo.rank_room import RankRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
-SCRIPTS = ("streams.js", "session.js", "gradio_words.js")
+SCRIPTS = ("streams.js", "gradio_words.js")
 STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css")
 OWN_NAMES = frozenset({"localhost"})
 
@@ -81,7 +81,6 @@ def mount(app: FastAPI, pages: gr.Blocks, words: Words) -> FastAPI:
         app.get(f"{prefix}/favicon.ico")(lambda: FileResponse(ASSETS / "icon.svg"))
         app.get(prefix)(lambda: RedirectResponse(f"{prefix}/", 303))
     told = [
-        f"window.nightschoolLanguage = '{HTML_LANG[words.language]}';",
         f"window.nightschoolGradioWords = {gradio_words(words)};",
         *((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS),
     ]

@@ -39,12 +39,12 @@ DECLARED: dict[Door, str] = {
         r"/healthz|/login|/logout|/favicon\.ico|/robots\.txt|(/gradio_api)?/theme\.css|/(assets|static|svelte)/\{.+"
     ),
     Door.PEOPLE: (
-        r"/config/?|/feedback/file|/gradio_api/((info|openapi\.json|app_id|login_check|reset|cancel|upload|upload_progress)/?"
-        r"|queue/(join|data|status)|(run|api|call)/.+|heartbeat/.+|file=.+)"
+        r"/config/?|/feedback/file|/gradio_api/((info|openapi\.json|app_id|login_check|reset|cancel)/?"
+        r"|queue/(join|data|status)|(run|api|call)/.+|heartbeat/.+)"
     ),
     Door.CLOSED: (
         r"/login/|/openapi\.json|/manifest\.json|/monitoring.*|/pwa_icon.*"
-        r"|/gradio_api/(custom_component|deep_link|dev|file|proxy|runs|run-history|startup-events|stream|token|user"
+        r"|/gradio_api/(custom_component|deep_link|dev|file|upload|proxy|runs|run-history|startup-events|stream|token|user"
         r"|undo-vibe-edit|vibe-|component_server|process_recording|profiling).*"
     ),
 }
@@ -143,7 +143,7 @@ def test_every_route_opens_for_whom_it_is_declared(clients: dict[str, httpx.Clie
         holds = {
             Door.OPEN: status not in {401, 403} and "There is nothing here" not in text,
             Door.PAGE: status in {200, 301, 307, 303} if known else status == 303,
-            Door.PEOPLE: status not in ({303, 401} if "file=" in path else {303, 401, 403}) if known else status == 401,
+            Door.PEOPLE: status not in {303, 401, 403} if known else status == 401,
             Door.CLOSED: status == 404 and text == ("" if method == "HEAD" else "There is nothing here."),
             None: False,
         }[door]

@@ -29,14 +29,17 @@ from nightschool.schema import FeedbackDatabase
 
 TEXTS: dict[Language, Any] = json.loads(Path(__file__).with_name("scene.json").read_text(encoding="utf-8"))
 STAGES = {
-    "judgements": (0.4, "94 pairs and 21 thumbs to learn from"),
-    "model": (3.1, "scripted"),
-    "initial replies": (41.2, "64 replies"),
-    "reward model": (18.5, "71%"),
-    "ppo": (219.8, "4"),
-    "exam": (88.0, "64"),
-    "verdict": (0.1, ""),
+    "judgements": 0.4,
+    "model": 3.1,
+    "initial replies": 41.2,
+    "reward model": 18.5,
+    "ppo": 219.8,
+    "exam": 88.0,
+    "verdict": 0.1,
 }
+"""What a night did, in seconds."""
+DAYS_AGO = (1, 2, 2, 3, 5, 6)
+"""When the person judged what they judged before today."""
 REPORT = {
     "win_rate": 0.66,
     "win_rate_low": 0.55,
@@ -56,9 +59,9 @@ def open_school(database: FeedbackDatabase) -> None:
     registry, book = VersionRegistry(database), NightBook(database)
     for number, (name, kind) in enumerate(zip(VERSIONS, (VerdictKind.HELD, VerdictKind.PROMOTED), strict=True)):
         night = book.start("quick", number, practice=False)
-        for position, (stage, (seconds, detail)) in enumerate(STAGES.items()):
+        for position, (stage, seconds) in enumerate(STAGES.items()):
             book.start_stage(night, position, stage)
-            book.end_stage(night, position, NightState.DONE, seconds, detail)
+            book.end_stage(night, position, NightState.DONE, seconds, "")
         held = (
             "It is not shown to be better: the candidate wins 52% of 64 exam prompts (with 95 % confidence at least "
             "41%), and more than half is needed. The champion stays."
@@ -81,10 +84,10 @@ class Scene:
     language: Language
 
     def play(self) -> None:
-        """Everything that the pages show, a judgement a day; the duel and the conversation are the newest."""
+        """Everything that the pages show, judgements of some days; the duel and the conversation are the newest."""
         texts = TEXTS[self.language]
-        for age, small in enumerate(texts["earlier"], start=1):
-            self._judge(small, age)
+        for days, small in zip(DAYS_AGO, texts["earlier"], strict=True):
+            self._judge(small, days)
         self._ranking(texts["ranking"])
         self._duel(texts["duel"])
         self._conversation(texts["conversation"])
@@ -123,7 +126,7 @@ class Scene:
         ]
         self.store.seat_replies(round_id, replies)
 
-    def _judge(self, small: list[str], age: int) -> None:
+    def _judge(self, small: list[str], days: int) -> None:
         """A conversation of some days ago, and what the person thought of its answers."""
         place = self._talk(small[1])
         first = self._answer(place, small[2], VERSIONS[0])
@@ -136,7 +139,7 @@ class Scene:
         else:
             reasons = ["helpful"] if small[0] == "up" else ["wrong"]
             self.store.set_thumb(first, self.person, ThumbValue(small[0]), reasons=reasons, comment=small[3])
-        self._date_back(place[0], age)
+        self._date_back(place[0], days)
 
     def _date_back(self, conversation: str, days: int) -> None:
         then = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")

@@ -37,7 +37,7 @@ SHOTS = {
     "school": ("school", "", "#history tbody tr"),
 }
 """Name -> the page, what is clicked on it, and what is there when it is ready."""
-COLOURS = 96
+COLOURS = 256
 """Of a picture: screens have few, and the folder stays small."""
 
 
