@@ -25,6 +25,7 @@ import typer
 from demo.accounts import Accounts, Role, add, plain, refuse_bad_name
 from demo.classroom import Classroom, ThumbReasons
 from demo.explanations import Explanations
+from demo.feedback_room import FeedbackRoom
 from demo.identity import SESSION_SECONDS, Visitors, load_secret
 from demo.nightly import Nightly
 from demo.nights import Nights
@@ -177,6 +178,7 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
             is_small=settings.model == EMBEDDED,
             effort=settings.effort,
             rank_room=rank_room,
+            feedback_room=FeedbackRoom(store, engine),
             host_names=[settings.host, socket.gethostname(), *settings.host_names],
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"

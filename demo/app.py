@@ -8,10 +8,12 @@ from demo.catalogue import LANGUAGES, Words
 from demo.classroom import Classroom
 from demo.doors import PAGES
 from demo.explanations import Explanations
+from demo.feedback_room import FeedbackRoom
 from demo.identity import Visitors
 from demo.nights import Nights
 from demo.pages.api import PublicApi
 from demo.pages.chat import ChatPage
+from demo.pages.feedback import FeedbackPage
 from demo.pages.header import header
 from demo.pages.rank import RankPage
 from demo.pages.school import SchoolPage
@@ -42,6 +44,7 @@ def build_pages(
     model_line: str,
     effort: str,
     rank_room: RankRoom,
+    feedback_room: FeedbackRoom,
     words: Words,
 ) -> gr.Blocks:
     """The pages of one language. No `gr.State` and no `unload`: either would hold a connection per tab."""
@@ -54,6 +57,9 @@ def build_pages(
     with blocks.route(words("common.page_rank"), PAGES["rank"]):
         header(blocks, "rank", visitors, words)
         RankPage(blocks, rank_room, visitors, words=words)
+    with blocks.route(words("common.page_feedback"), PAGES["feedback"]):
+        header(blocks, "feedback", visitors, words)
+        FeedbackPage(blocks, feedback_room, visitors, words=words)
     with blocks.route(words("common.page_school"), PAGES["school"]):
         header(blocks, "school", visitors, words)
         SchoolPage(

@@ -137,7 +137,7 @@ class Classroom:
 
     def search(self, person_id: str, words: str) -> list[FoundConversation]:
         """The person's conversations in which every word occurs, in the title or in what was said."""
-        return self._store.search(person_id, words)
+        return self._store.search(person_id, _plain(words, LONGEST_COMMENT))
 
     def scene(self, person_id: str, conversation_id: str) -> Scene:
         """The shown branch of a conversation; the empty scene for no id. Raises `BadInput` for somebody else's."""

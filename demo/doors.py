@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 
-PAGES = {"chat": "/", "rank": "/rank", "school": "/school"}
+PAGES = {"chat": "/", "rank": "/rank", "feedback": "/feedback", "school": "/school"}
 """Name -> path of each page, in the order of the navigation; in Chinese the same under `/zh`."""
 
 
@@ -21,9 +21,9 @@ _OPEN = re.compile(
 )
 _PEOPLE = re.compile(
     r"/config/?|/feedback/file"
-    r"|/gradio_api/(info|openapi\.json|app_id|login_check|reset|cancel|upload|upload_progress|queue/(join|data|status))/?"
+    r"|/gradio_api/(info|openapi\.json|app_id|login_check|reset|cancel|queue/(join|data|status))/?"
     r"|/gradio_api/(run|api|call)/.+"
-    r"|/gradio_api/(heartbeat/.+|file=.+)"
+    r"|/gradio_api/heartbeat/.+"
 )
 _PAGES = {path for page in PAGES.values() for path in (page, f"{page.rstrip('/')}/")}
 

@@ -117,7 +117,7 @@ class Gate:
         elif person_id is None and self._visitors.accounts is not None:
             answer = _redirect(f"/login?next={quote(request.scope['path'])}")
         else:
-            answer = PageHtml(self._app, languages.HTML_LANG[language])
+            answer = PageHtml(self._app, language)
             if person_id is None:
                 cookies.append(f"{COOKIE}={self._visitors.issue()}; {kept}; HttpOnly")
         await answer(request.scope, request.receive, send)

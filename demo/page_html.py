@@ -1,9 +1,17 @@
-"""The frame in which Gradio sends a page: told its language, and without advertisements for Gradio in its head."""
+"""The frame in which Gradio sends a page: told its language, and without advertisements for Gradio in its head.
+
+The script that tells it must run before Gradio's own; what Gradio is given as `head` runs after them.
+"""
 
 import re
+from functools import cache
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from demo.app_assets import script
+from demo.catalogue import Language
+from demo.languages import HTML_LANG
 
 _ADVERTISEMENTS = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>\s*')
 
@@ -11,9 +19,9 @@ _ADVERTISEMENTS = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>
 class PageHtml:
     """ASGI: one page, as a whole."""
 
-    def __init__(self, app: ASGIApp, html_lang: str) -> None:
+    def __init__(self, app: ASGIApp, language: Language) -> None:
         self._app = app
-        self._html_lang = html_lang
+        self._language = language
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         MutableHeaders(scope=scope)["accept-encoding"] = "identity"
@@ -38,5 +46,12 @@ class PageHtml:
 
     def _changed(self, page: bytes) -> bytes:
         head, config, rest = page.partition(b"window.gradio_config")
-        head = head.replace(b'lang="en"', f'lang="{self._html_lang}"'.encode(), 1)
+        head = head.replace(b'lang="en"', f'lang="{HTML_LANG[self._language]}"'.encode(), 1)
+        head = head.replace(b"<script", _script(self._language) + b"<script", 1)
         return _ADVERTISEMENTS.sub(b"", head) + config + rest
+
+
+@cache
+def _script(language: Language) -> bytes:
+    told = f"window.nightschoolLanguage = '{HTML_LANG[language]}';"
+    return f"<script>{told}\n{script('session.js')}</script>".encode()

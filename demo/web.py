@@ -13,18 +13,20 @@ from demo.attempts import Attempts
 from demo.catalogue import LANGUAGES, Words
 from demo.classroom import Classroom
 from demo.explanations import Explanations
+from demo.feedback_room import FeedbackRoom
 from demo.gate import Gate
 from demo.gradio_words import gradio_words
 from demo.identity import Visitors
-from demo.languages import HTML_LANG, PREFIX
+from demo.languages import PREFIX
 from demo.login import login_routes
 from demo.nights import Nights
+from demo.pages.feedback_files import feedback_file_routes
 from demo.rank_room import RankRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
-SCRIPTS = ("streams.js", "session.js", "gradio_words.js")
-STYLES = ("look.css", "header.css", "chat.css", "rank.css")
+SCRIPTS = ("streams.js", "gradio_words.js")
+STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css")
 OWN_NAMES = frozenset({"localhost"})
 
 
@@ -40,6 +42,7 @@ def create_app(
     is_small: bool,
     effort: str,
     rank_room: RankRoom,
+    feedback_room: FeedbackRoom,
     host_names: Collection[str] = (),
 ) -> FastAPI:
     """The whole site."""
@@ -50,6 +53,7 @@ def create_app(
         return {"ok": True, "champion": classroom.champion().id, "model": model_name}
 
     app.include_router(login_routes(visitors, Attempts()))
+    app.include_router(feedback_file_routes(feedback_room, visitors))
     for language in reversed(LANGUAGES):  # the first one lies at "/", which would swallow the others
         words = Words(language)
         pages = build_pages(
@@ -62,6 +66,7 @@ def create_app(
             model_line=words("common.small_model", model=model_name) if is_small else model_name,
             effort=effort,
             rank_room=rank_room,
+            feedback_room=feedback_room,
             words=words,
         )
         app = mount(app, pages, words)
@@ -76,7 +81,6 @@ def mount(app: FastAPI, pages: gr.Blocks, words: Words) -> FastAPI:
         app.get(f"{prefix}/favicon.ico")(lambda: FileResponse(ASSETS / "icon.svg"))
         app.get(prefix)(lambda: RedirectResponse(f"{prefix}/", 303))
     told = [
-        f"window.nightschoolLanguage = '{HTML_LANG[words.language]}';",
         f"window.nightschoolGradioWords = {gradio_words(words)};",
         *((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS),
     ]

@@ -6,16 +6,27 @@ of the branch that is shown. Every method that takes a person refuses rows of so
 The longer work is done by functions on the open database, which only this store calls: `feedback_conversations` (list,
 search, branches), `feedback_judging` (thumbs, rankings, corrections), `feedback_duels` (how they end),
 `feedback_rounds` (what is put to people to rank), `feedback_reading` (what the night reads), `feedback_tally` (how much
-there is of it) and `feedback_import` (preferences made elsewhere).
+there is of it), `feedback_browsing` (what people look through), `feedback_import` and `feedback_export` (judgements
+made or used elsewhere) and `feedback_erasing`.
 """
 
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from nightschool import feedback_conversations, feedback_duels, feedback_judging, feedback_rounds
-from nightschool.errors import BadInput
-from nightschool.feedback_import import add_preferences
+from nightschool import (
+    feedback_browsing,
+    feedback_conversations,
+    feedback_duels,
+    feedback_erasing,
+    feedback_judging,
+    feedback_rounds,
+)
+from nightschool.browsing import Erasure, FeedbackCounts, FeedbackFilter, FeedbackItem, FeedbackKind
+from nightschool.errors import BadInput, StoreError
+from nightschool.examples import Example, TrainerFormat
+from nightschool.feedback_export import read_examples
+from nightschool.feedback_import import add_opinions, add_preferences
 from nightschool.feedback_reading import read_judged, read_snapshot
 from nightschool.feedback_rows import (
     SELECT_REPLIES,
@@ -37,6 +48,7 @@ from nightschool.records import (
     FeedbackSnapshot,
     FoundConversation,
     Message,
+    Opinion,
     Preference,
     RankingRound,
     Reply,
@@ -407,6 +419,65 @@ class FeedbackStore:
         with self._database.write() as db:
             return add_preferences(db, person_id, preferences)
 
+    def import_judgements(self, person_id: str, preferences: Sequence[Preference], opinions: Sequence[Opinion]) -> int:
+        """Store preferences, and opinions as thumbs, as `import_preferences` does, all or none."""
+        with self._database.write() as db:
+            return add_preferences(db, person_id, preferences) + add_opinions(db, person_id, opinions)
+
+    # ---- looking through feedback --------------------------------------------------------------------------------
+
+    def feedback(self, wanted: FeedbackFilter, limit: int = -1, offset: int = 0) -> list[FeedbackItem]:
+        """What people judged, newest first: `limit` items (-1: all) after the first `offset`."""
+        return feedback_browsing.find_items(self._database.read(), wanted, limit, offset)
+
+    def count_feedback(self, wanted: FeedbackFilter) -> FeedbackCounts:
+        """How much of each kind there is."""
+        return feedback_browsing.count_items(self._database.read(), wanted)
+
+    def feedback_by_day(self, wanted: FeedbackFilter, minutes: int = 0) -> dict[str, FeedbackCounts]:
+        """Day -> what was judged on it, oldest first; `minutes` is the local time's distance from UTC."""
+        return feedback_browsing.count_days(self._database.read(), wanted, minutes)
+
+    def judged_versions(self, person_id: str | None) -> list[str]:
+        """The versions whose answers were judged by this person, or (None) by anybody."""
+        return feedback_browsing.judged_versions(self._database.read(), person_id)
+
+    def judging_people(self) -> list[tuple[str, int]]:
+        """Everybody who judged something, with how much; the busiest first."""
+        return feedback_browsing.judging_people(self._database.read())
+
+    def examples(self, shape: TrainerFormat, person_id: str | None = None) -> list[Example]:
+        """Feedback for a trainer elsewhere: one person's, or (None) everybody's who consents."""
+        with self._database.snapshot() as db:
+            return read_examples(db, shape, person_id)
+
+    # ---- deleting for good ---------------------------------------------------------------------------------------
+
+    def erase_feedback(self, kind: FeedbackKind, item_id: str, person_id: str | None) -> Erasure:
+        """Delete one item of this person's, or (None) of anybody's, with its history.
+
+        Raises `BadInput` when there is none of that id, or it is somebody else's.
+        """
+        with self._database.write() as db:
+            erasure = feedback_erasing.erase_item(db, kind, item_id, person_id)
+        self._database.scrub()
+        return erasure
+
+    def erase_person(self, person_id: str) -> Erasure:
+        """Delete everything of a person: conversations, judgements, consent. No byte of it stays in the files.
+
+        Raises `BadInput` while an answer of theirs is being written, `StoreError` when a reader kept the write-ahead
+        log from being emptied: the rows are gone then, but their bytes are not yet.
+        """
+        with self._database.write() as db:
+            erasure = feedback_erasing.erase_person(db, person_id)
+        if not self._database.scrub():
+            raise StoreError(
+                "Your data is deleted, but its last traces lie in the write-ahead log, which is being read; delete "
+                "again in a minute, or restart the program, which clears it."
+            )
+        return erasure
+
     # ---- for the night -------------------------------------------------------------------------------------------
 
     def keep_sides(self, sides: Mapping[str, str]) -> None:
@@ -414,10 +485,11 @@ class FeedbackStore:
         with self._database.write() as db:
             for conversation_id, side in sides.items():
                 db.execute(
-                    """INSERT INTO split_sides (conversation_id, side, decided_at) VALUES (?, ?, ?)
+                    """INSERT INTO split_sides (conversation_id, side, decided_at)
+                       SELECT id, ?, ? FROM conversations WHERE id = ?  -- not one that was deleted meanwhile
                        ON CONFLICT (conversation_id) DO UPDATE
                        SET side = excluded.side, decided_at = excluded.decided_at WHERE side <> excluded.side""",
-                    [conversation_id, side, utc_now()],
+                    [side, utc_now(), conversation_id],
                 )
 
     def snapshot(self) -> FeedbackSnapshot:

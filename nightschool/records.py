@@ -10,6 +10,9 @@ Role = Literal["system", "user", "assistant"]
 INITIAL = "initial"
 """Name of the version that is the untouched base model: the champion of a fresh install, the reference of PPO."""
 
+IMPORTER = "importer"
+"""The person to whom imported judgements belong: many people nobody here knows."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -250,6 +253,18 @@ class Preference:
     left: tuple[str, tuple[int, ...]]
     right: tuple[str, tuple[int, ...]]
     outcome: DuelOutcome
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """A reply judged elsewhere, ready to be stored: its (text, token ids), and whether it was liked."""
+
+    key: str
+    """As of `Preference`."""
+    prompt: tuple[Message, ...]
+    prompt_ids: tuple[int, ...]
+    reply: tuple[str, tuple[int, ...]]
+    value: ThumbValue
 
 
 @dataclass(frozen=True)

@@ -335,6 +335,64 @@ def _ranking_rounds(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE rankings ADD COLUMN undone_at TEXT")
 
 
+@migrations(name="0009_browsing_and_erasing_feedback")
+def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
+    # Same line of an imported file, same key: a second import of one file adds nothing.
+    db.execute("ALTER TABLE thumbs ADD COLUMN import_key TEXT")
+    db.execute("CREATE UNIQUE INDEX one_import_per_thumb ON thumbs(import_key)")
+    for table in ("thumbs", "duels", "rankings", "corrections"):
+        db.execute(f"CREATE INDEX {table}_by_person ON {table}(person_id)")
+    # Every act of judging that counts; what was replaced or ranked anew is history, as a night sees it too.
+    kept = "IN (SELECT id FROM conversations WHERE deleted_at IS NULL)"
+    db.execute(
+        f"""CREATE VIEW feedback_items AS
+        SELECT 'thumb' AS kind, t.id, t.person_id, t.created_at AS judged_at, m.conversation_id,
+               m.parent_id AS question_id, t.value AS outcome, t.import_key IS NOT NULL AS imported
+        FROM thumbs t JOIN messages m ON m.id = t.reply_id
+        WHERE t.replaced_at IS NULL AND m.conversation_id {kept}
+        UNION ALL
+        SELECT 'duel', d.id, d.person_id, d.decided_at, d.conversation_id, d.question_id, d.outcome,
+               d.import_key IS NOT NULL
+        FROM duels d
+        WHERE d.outcome IN ('left', 'right', 'tie', 'both_bad') AND d.conversation_id {kept}
+        UNION ALL
+        SELECT 'ranking', r.id, r.person_id, r.created_at, r.conversation_id, r.question_id, '', 0
+        FROM rankings r
+        WHERE r.conversation_id {kept} AND r.id = (
+            SELECT max(id) FROM rankings
+            WHERE question_id = r.question_id AND person_id = r.person_id AND undone_at IS NULL
+        )
+        UNION ALL
+        SELECT 'correction', c.id, c.person_id, c.created_at, m.conversation_id, m.parent_id, '', 0
+        FROM corrections c JOIN messages m ON m.id = c.reply_id
+        WHERE c.replaced_at IS NULL AND m.conversation_id {kept}"""
+    )
+    # The answers each of them is about.
+    db.execute(
+        """CREATE VIEW judged_replies AS
+        SELECT 'thumb' AS kind, id, reply_id, value AS mark FROM thumbs
+        UNION ALL SELECT 'duel', id, left_reply, 'left' FROM duels
+        UNION ALL SELECT 'duel', id, right_reply, 'right' FROM duels
+        UNION ALL SELECT 'ranking', ranking_id, reply_id, CAST(rank AS TEXT) FROM ranked_replies
+        UNION ALL SELECT 'correction', id, reply_id, '' FROM corrections"""
+    )
+    # What people wrote about them themselves.
+    db.execute(
+        """CREATE VIEW feedback_words AS
+        SELECT 'correction' AS kind, id, text FROM corrections
+        UNION ALL SELECT 'thumb', id, comment FROM thumbs"""
+    )
+    # What was deleted for good: ids only, so that versions which learned from it can be found by their receipts.
+    db.execute(
+        """CREATE TABLE erased_sources (
+            source_kind TEXT NOT NULL,
+            source_id TEXT NOT NULL,
+            erased_at TEXT NOT NULL,
+            PRIMARY KEY (source_kind, source_id)
+        ) STRICT"""
+    )
+
+
 @migrations(name="0011_retired_versions_and_nightly_dates")
 def _retired_versions_and_nightly_dates(db: sqlite_utils.Database) -> None:
     # When a version was taken out of service for good, because judgements that made it were deleted.
@@ -470,6 +528,16 @@ class FeedbackDatabase:
             yield database
         finally:
             database.conn.rollback()
+
+    def scrub(self) -> bool:
+        """Bring everything into the database's one file and empty the WAL; False while a reader still needs it.
+
+        What was deleted is overwritten in the file (secure_delete), but lies in the WAL until then. Never VACUUM
+        instead: it renumbers rows, and full-text search finds rows by their numbers.
+        """
+        with self._writer_turn, self._file_turn():
+            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def close(self) -> None:
         """Bring everything into the database's one file, then close the writer and this thread's reader.

@@ -38,7 +38,7 @@ SLOW = "slow"
 EVIL = "evil"
 """The version of this name says every text of `tests.payloads`."""
 LONG = "long"
-"""The version of this name writes two hundred paragraphs in about two seconds."""
+"""The version of this name writes eighty paragraphs in about two seconds."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     from demo.accounts import Accounts
     from demo.classroom import Classroom, ThumbReasons
     from demo.explanations import Explanations
+    from demo.feedback_room import FeedbackRoom
     from demo.nights import Nights
     from demo.rank_room import RankRoom
     from demo.web import create_app
@@ -89,12 +90,12 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     store, book, engine = FeedbackStore(database), NightBook(database), ScriptedEngine()
     store.close_abandoned_replies()
     engine.breaks_after = {BROKEN: 1}
-    engine.seconds_per_word = {SLOW: 0.05, LONG: 0.005}
+    engine.seconds_per_word = {SLOW: 0.05, LONG: 0.01}
     if (folder / SCRIPTS).exists():
         engine.scripts |= json.loads((folder / SCRIPTS).read_text(encoding="utf-8"))
     engine.scripts[SLOW] = " ".join(str(number) for number in range(1000))
     engine.scripts[EVIL] = "\n\n".join(PAYLOADS)
-    engine.scripts[LONG] = "\n\n".join(f"Paragraph {number}." for number in range(200))
+    engine.scripts[LONG] = "\n\n".join(f"Paragraph {number}." for number in range(80))
     sampling = Sampling(0.7, 1000)
     registry, chance = VersionRegistry(database), random.Random(0)
     rank_room = RankRoom(store, registry, engine, sampling=sampling, count=4, chance=chance)
@@ -129,6 +130,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
         is_small=False,
         effort="quick",
         rank_room=rank_room,
+        feedback_room=FeedbackRoom(store, engine),
         host_names=[HOST_NAME],
     )
     return app, rank_room

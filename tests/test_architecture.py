@@ -15,6 +15,7 @@ PACKAGES = ("nightschool", "demo", "training")
 # What the feedback store is made of: functions on an open database, called by the store alone.
 FEEDBACK_PARTS = {"feedback_rows", "feedback_reading", "feedback_judging", "feedback_import"}
 FEEDBACK_PARTS |= {"feedback_conversations", "feedback_duels", "feedback_rounds", "feedback_tally"}
+FEEDBACK_PARTS |= {"feedback_browsing", "feedback_export", "feedback_erasing"}
 
 # module of nightschool: (modules of nightschool, packages of others) it may import beside the standard library
 RULES: dict[str, tuple[set[str], set[str]]] = {
@@ -34,8 +35,15 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_rounds": ({"errors", "feedback_judging", "feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback_tally": ({"records"}, {"sqlite_utils"}),
     "needs": ({"records"}, set()),
-    "feedback": ({"errors", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
     "sessions": ({"ids", "schema"}, set()),
+    "browsing": (set(), set()),
+    "examples": ({"records"}, set()),
+    "trainer_files": ({"errors", "examples", "records"}, {"pyarrow"}),
+    "example_rows": ({"errors", "examples", "records", "trainer_files"}, set()),
+    "feedback_browsing": ({"browsing"}, {"sqlite_utils"}),
+    "feedback_export": ({"examples", "feedback_reading", "records"}, {"sqlite_utils"}),
+    "feedback_erasing": ({"browsing", "errors", "ids"}, {"sqlite_utils"}),
+    "feedback": ({"browsing", "errors", "examples", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
     "version_lineage": ({"ids"}, {"sqlite_utils"}),
     "registry": ({"errors", "ids", "records", "schema", "version_lineage"}, {"sqlite_utils"}),
     "nightly_dates": ({"ids", "records", "schema"}, set()),

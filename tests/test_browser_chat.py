@@ -29,14 +29,14 @@ WIDE = "document.documentElement.scrollWidth > window.innerWidth"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One site for the tests of this module; every test is a new person on it."""
     with served(tmp_path_factory.mktemp("site")) as running:
-        for name in (EVIL, LONG, SLOW, SECOND):
-            add_version(running, name)
+        for name in (EVIL, LONG, SLOW):
+            add_version(running, name, VerdictKind.REJECTED)  # such a version is drawn for no duel
+        add_version(running, SECOND)
         yield running
 
 
-def add_version(site: Site, name: str) -> None:
-    version = Version(name, INITIAL, utc_now(), None, "base", "sha", VerdictKind.PROMOTED)
-    VersionRegistry(site.database).add(version, [])
+def add_version(site: Site, name: str, verdict: VerdictKind = VerdictKind.PROMOTED) -> None:
+    VersionRegistry(site.database).add(Version(name, INITIAL, utc_now(), None, "base", "sha", verdict), [])
 
 
 @contextmanager
@@ -349,12 +349,13 @@ def test_a_long_answer_does_not_move_what_is_being_read(chat: Page, site: Site) 
     left = f"(({scroll}) => scrollHeight - clientHeight - scrollTop)(document.querySelector('.talk-scroll'))"
     with champion(site, LONG):
         send(chat, "at length, please")
-        expect(chat.get_by_test_id("bot")).to_contain_text("Paragraph 60.")
+        expect(chat.get_by_test_id("bot")).to_contain_text("Paragraph 30.")
         assert chat.evaluate(left) < 60  # it goes along
         chat.locator(".talk-scroll").hover()
         chat.mouse.wheel(0, -600)
         chat.wait_for_timeout(300)
         before = chat.evaluate(top)
+        expect(chat.get_by_test_id("bot")).to_contain_text("Paragraph 79.", timeout=60_000)
         written(chat)
     assert chat.evaluate(top) == before
     assert chat.evaluate("window.scrollY") == 0
@@ -484,9 +485,13 @@ def test_a_vote_without_an_answer_of_the_server_can_be_repeated(chat: Page, site
 
 def test_no_payload_runs_or_calls_home_wherever_a_text_is_shown(chat: Page, site: Site) -> None:
     with champion(site, EVIL):
-        for start in range(0, len(PAYLOADS), 2):  # the scripted engine takes 200 letters
-            send_raw(chat, "\n".join(PAYLOADS[start : start + 1])[:200])
-        ask_for_duel_raw(chat, PAYLOADS[1])
+        for payload in PAYLOADS[::2]:
+            before = chat.get_by_test_id("bot").count()
+            chat.locator("#box textarea").fill(payload)
+            chat.locator("#box textarea").press("Enter")
+            expect(chat.get_by_test_id("bot")).to_have_count(before + 1)
+            written(chat)
+        ask_for_duel(chat, PAYLOADS[1])
         chat.locator("#vote-left").click()
         expect(chat.locator("#status")).to_contain_text("Saved.")
     person = rows(site, "SELECT person_id FROM conversations ORDER BY id DESC LIMIT 1")[0][0]
@@ -508,20 +513,6 @@ def test_no_payload_runs_or_calls_home_wherever_a_text_is_shown(chat: Page, site
     assert chat.evaluate("window.ran") is None
     assert chat.locator("#talk :is(img, iframe, object, embed, script, style, link, form, video)").count() == 0
     assert chat.locator("#conversations :is(img, iframe, script)").count() == 0
-
-
-def send_raw(page: Page, text: str) -> None:
-    before = page.get_by_test_id("bot").count()
-    page.locator("#box textarea").fill(text)
-    page.locator("#box textarea").press("Enter")
-    expect(page.get_by_test_id("bot")).to_have_count(before + 1)
-    written(page)
-
-
-def ask_for_duel_raw(page: Page, text: str) -> None:
-    page.locator("#box textarea").fill(text)
-    button(page, "Compare two answers").click()
-    expect(page.locator("#vote-left")).to_be_enabled()
 
 
 # ---- a phone ---------------------------------------------------------------------------------------------------------
@@ -547,3 +538,43 @@ def test_everything_fits_a_phone(browser: Browser, site: Site) -> None:
         expect(page.locator("#conversations .open")).to_have_count(1)
         assert not page.evaluate(WIDE)
     context.close()
+
+
+def test_a_question_is_on_the_page_at_once_and_gone_when_it_was_refused(chat: Page) -> None:
+    chat.route("**/queue/join*", lambda route: route.abort())
+    chat.locator("#box textarea").fill("is anybody there?")
+    chat.evaluate(
+        "window.seen = 0; new MutationObserver(() => { window.seen += document.querySelectorAll('.asked').length })"
+        ".observe(document.querySelector('.turns'), { childList: true })"
+    )
+    chat.locator("#box textarea").press("Enter")
+    expect(chat.get_by_test_id("toast-body").first).to_contain_text("The server did not answer")
+    assert chat.evaluate("window.seen") > 0
+    expect(chat.locator(".asked")).to_have_count(0)
+    expect(chat.locator("#box textarea")).to_have_value("is anybody there?")
+    expect(chat.locator(".welcome")).to_be_visible()
+    chat.unroute("**/queue/join*")
+    chat.locator("#box textarea").press("Enter")
+    written(chat)
+    expect(chat.get_by_test_id("user")).to_have_text(["is anybody there?"])
+
+
+def test_what_was_being_written_is_there_again_after_a_reload(chat: Page) -> None:
+    ask(chat, "reload while writing")
+    button(chat, "Bad answer").click()
+    expect(chat.locator(".why-panel .told")).to_have_text("Saved")
+    chat.get_by_label("Comment").fill("half a comment")
+    chat.get_by_test_id("user").hover()
+    button(chat, "Edit the question").click()
+    chat.get_by_label("Your question").fill("half a question")
+    chat.locator("#box textarea").fill("half a message")
+    chat.reload()
+    expect(chat.get_by_label("Your question")).to_have_value("half a question")
+    expect(chat.get_by_label("Comment")).to_have_value("half a comment")
+    expect(chat.locator("#box textarea")).to_have_value("half a message")
+    expect(chat.locator(".why-panel .told")).to_contain_text("Not saved")
+    button(chat, "Save").click()
+    expect(chat.locator(".why-panel .told")).to_have_text("Saved")
+    chat.reload()
+    expect(button(chat, "half a comment")).to_be_visible()
+    expect(chat.locator(".editor")).to_have_count(1)  # still not sent

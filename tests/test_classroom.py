@@ -504,6 +504,8 @@ def test_a_thumb_takes_only_reasons_that_are_offered_for_it(school: School) -> N
             room.thumb(ANNA, reply.id, value, reasons=reasons)
     with pytest.raises(BadInput, match="characters"):
         room.thumb(ANNA, reply.id, ThumbValue.UP, comment="x" * 2001)
+    with pytest.raises(BadInput, match="half of a character"):
+        room.search(ANNA, "\ud800")
 
 
 def test_nobody_keeps_house_in_conversations_of_somebody_else(school: School) -> None:

@@ -39,12 +39,12 @@ DECLARED: dict[Door, str] = {
         r"/healthz|/login|/logout|/favicon\.ico|/robots\.txt|(/gradio_api)?/theme\.css|/(assets|static|svelte)/\{.+"
     ),
     Door.PEOPLE: (
-        r"/config/?|/feedback/file|/gradio_api/((info|openapi\.json|app_id|login_check|reset|cancel|upload|upload_progress)/?"
-        r"|queue/(join|data|status)|(run|api|call)/.+|heartbeat/.+|file=.+)"
+        r"/config/?|/feedback/file|/gradio_api/((info|openapi\.json|app_id|login_check|reset|cancel)/?"
+        r"|queue/(join|data|status)|(run|api|call)/.+|heartbeat/.+)"
     ),
     Door.CLOSED: (
         r"/login/|/openapi\.json|/manifest\.json|/monitoring.*|/pwa_icon.*"
-        r"|/gradio_api/(custom_component|deep_link|dev|file|proxy|runs|run-history|startup-events|stream|token|user"
+        r"|/gradio_api/(custom_component|deep_link|dev|file|upload|proxy|runs|run-history|startup-events|stream|token|user"
         r"|undo-vibe-edit|vibe-|component_server|process_recording|profiling).*"
     ),
 }
@@ -109,7 +109,8 @@ def clients(guarded: Site) -> Iterator[dict[str, httpx.Client]]:
 def status_of(client: httpx.Client, method: str, path: str) -> tuple[int, str]:
     """The status and, for refusals, the text. A stream is left as soon as it begins."""
     given: dict[str, Any] = {"json": {}} if method == "POST" else {}
-    with client.stream(method, path, headers={"Accept-Language": "en"}, **given) as answer:
+    headers = {"Accept-Language": "en", **({"Origin": str(client.base_url).rstrip("/")} if given else {})}
+    with client.stream(method, path, headers=headers, **given) as answer:
         is_refusal = answer.status_code in {303, 401, 403, 404}
         return answer.status_code, answer.read().decode() if is_refusal else ""
 
@@ -142,7 +143,7 @@ def test_every_route_opens_for_whom_it_is_declared(clients: dict[str, httpx.Clie
         holds = {
             Door.OPEN: status not in {401, 403} and "There is nothing here" not in text,
             Door.PAGE: status in {200, 301, 307, 303} if known else status == 303,
-            Door.PEOPLE: status not in ({303, 401} if "file=" in path else {303, 401, 403}) if known else status == 401,
+            Door.PEOPLE: status not in {303, 401, 403} if known else status == 401,
             Door.CLOSED: status == 404 and text == ("" if method == "HEAD" else "There is nothing here."),
             None: False,
         }[door]

@@ -9,6 +9,7 @@ import pytest
 from demo.accounts import Role, add
 from demo.attempts import PER_NAME
 from demo.identity import COOKIE, SESSION
+from demo.login import LARGEST_FORM
 from tests.served import Site, served
 
 PASSWORD = "a long enough password"
@@ -109,6 +110,10 @@ def test_a_log_in_never_leads_to_another_site(client: httpx.Client, target: str)
     assert log_in(client, "Anna", PASSWORD, next=target).headers["location"] == "/"
 
 
+def test_a_form_that_is_too_large_is_nobodys(client: httpx.Client) -> None:
+    assert log_in(client, "Anna", PASSWORD, more="x" * LARGEST_FORM).status_code == 401
+
+
 def test_logging_out_ends_the_session_of_this_browser(client: httpx.Client) -> None:
     log_in(client, "Anna", PASSWORD)
     copy = client.cookies[SESSION]
@@ -173,6 +178,7 @@ def test_the_browsers_language_leads_to_the_pages_of_that_language(anonymous: Si
         page = client.get(f"/zh{path}", headers={"Accept-Language": "zh-CN"})
         assert page.status_code == 200
         assert '<html\n\tlang="zh-CN"' in page.text
+        assert page.text.index("nightschoolLanguage = 'zh-CN'") < page.text.index("window.gradio_config")
         assert 'lang="en"' in client.get(path, headers={"Accept-Language": "en"}).text[:60]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
+from nightschool.feedback_rounds import place_of
 from nightschool.records import RoundOutcome
 from nightschool.schema import FeedbackDatabase
 from tests.talks import ANN, BOB, CLICKS, Talk, at_once, rows
@@ -154,10 +155,18 @@ def test_a_skip_again_changes_nothing(store: FeedbackStore, database: FeedbackDa
 # ---- beside the chat -------------------------------------------------------------------------------------------------
 
 
-def test_what_is_ranked_does_not_stand_among_the_conversations_of_the_chat(store: FeedbackStore) -> None:
+def test_what_is_ranked_does_not_stand_among_the_conversations_of_the_chat(
+    store: FeedbackStore, database: FeedbackDatabase
+) -> None:
     put_round(store)
     chat = store.start_conversation(ANN, "hello")
     assert [conversation.id for conversation in store.conversations(ANN)] == [chat]
+    assert store.search(ANN, "lighthouse") == store.search(ANN, "answer") == []
+    round_id, _ = put_round(store)
+    with database.write() as db:
+        conversation, _ = place_of(db, round_id)
+    with pytest.raises(BadInput, match="not yours or does not exist"):  # there its versions would be told
+        store.conversation(conversation, ANN)
 
 
 def test_rounds_go_with_the_conversations_and_people_they_belong_to(

@@ -72,8 +72,11 @@ def test_a_database_from_before_rankings_is_brought_up_to_date_without_a_loss(tm
     assert [row["consent"] for row in after["people"]] == [1]
     for name, rows in before.items():  # later columns may stand beside the old ones
         assert [{column: row[column] for column in old} for old, row in zip(rows, after[name], strict=True)] == rows
+    assert {(row["kind"], row["id"]) for row in after["feedback_items"]} == {("thumb", "t"), ("duel", "d")}
+    assert after["judged_replies"]
+    assert after["feedback_words"]
     added = {"rankings", "ranked_replies", "corrections", "split_sides", "ranking_rounds", "seated_replies"}
-    added |= {"ended_sessions", "nightly_dates"}
+    added |= {"ended_sessions", "erased_sources", "nightly_dates"}
     assert {name: after[name] for name in added} == {name: [] for name in added}
     with closing(FeedbackDatabase(path)) as database:
         [found] = FeedbackStore(database).search("ann", "magnets")  # written before there was a search

@@ -130,9 +130,11 @@ def test_a_request_from_our_own_page_is_not_refused(client: httpx.Client, site: 
     assert client.post("/gradio_api/queue/join", json={}, headers={"Origin": site.url}).status_code != 403
 
 
-def test_an_upload_is_refused_by_its_size(client: httpx.Client) -> None:
-    answer = client.post("/gradio_api/upload", files={"files": ("big.txt", b"x" * 5000)})
-    assert answer.status_code == 413
+def test_nobody_can_leave_a_file_or_fetch_one_through_gradio(client: httpx.Client) -> None:
+    assert client.post("/gradio_api/upload", files={"files": ("small.txt", b"x")}).status_code == 404
+    for path in ("/etc/passwd", "feedback.db", "../feedback.db", "%2e%2e/feedback.db.secret"):
+        assert client.get(f"/gradio_api/file={path}").status_code == 404
+        assert client.get(f"/gradio_api/file/{path}").status_code == 404
 
 
 def test_no_page_holds_a_connection_per_tab(client: httpx.Client) -> None:

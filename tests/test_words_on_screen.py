@@ -18,6 +18,7 @@ from demo.accounts import Role, add
 from demo.catalogue import LANGUAGES, Language, catalogue
 from demo.doors import PAGES
 from demo.languages import HTML_LANG, PREFIX
+from nightschool.prompt_bank import prompt_bank
 from tests.served import Site, served
 
 HOME = Path(__file__).parent.parent
@@ -171,6 +172,8 @@ COLLECT = """() => {
   return found;
 }"""
 
+BANK = {prompt.text for language in LANGUAGES for prompt in prompt_bank(language)}
+"""What the Rank page asks and the Chat page gives as examples."""
 NAMES = {NAME, NAME[0], "initial", "scripted", "slow", QUESTION, "NightSchool"}
 NAMES |= {"s"}  # the key that skips a duel
 
@@ -180,7 +183,9 @@ def patterns(language: Language) -> list[re.Pattern[str]]:
     """The texts of a language as patterns, whole and cut at their tags and values, as a browser shows them."""
     found = set()
     for texts in catalogue().values():
-        for part in [texts[language], *re.split(r"<[^>]*>|\{\w+\}", texts[language])]:
+        cut_at_tags = re.split(r"<[^>]*>", texts[language])
+        cut_at_values = re.split(r"<[^>]*>|\{\w+\}", texts[language])
+        for part in [texts[language], *cut_at_tags, *cut_at_values]:
             shown = " ".join(html.unescape(re.sub(r"<[^>]*>", "", part)).split())
             if re.search(r"\w", re.sub(r"\{\w+\}", "", shown)):
                 found.add(re.sub(r"\\\{\w+\\\}", ".+", re.escape(shown)))
@@ -193,6 +198,7 @@ def is_from_the_catalogue(text: str, language: Language) -> bool:
     return (
         not re.search(r"[^\W\d_]", shown)
         or shown in NAMES
+        or text.strip() in BANK
         or ANSWERS.fullmatch(shown) is not None
         or any(pattern.fullmatch(" ".join(text.split())) or pattern.fullmatch(shown) for pattern in patterns(language))
     )
@@ -266,6 +272,20 @@ def test_a_page_shows_only_words_of_its_language(page: Page, site: Site, languag
     page.wait_for_timeout(2500)  # the page's own first event
     assert page.evaluate("document.documentElement.lang") == HTML_LANG[language]
     assert strays_on(page, language) == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+def test_a_language_that_was_chosen_holds_for_gradios_words_too(
+    page: Page, site: Site, language: Language, name: str
+) -> None:
+    log_in(page)
+    [other] = [found for found in LANGUAGES if found != language]
+    page.goto(f"{site.url}{PREFIX[language]}{PAGES[name]}?language={other}")
+    expect(page.locator("#site-header .person")).to_be_visible(timeout=PATIENCE)
+    page.wait_for_timeout(2500)
+    assert page.evaluate("document.documentElement.lang") == HTML_LANG[other]
+    assert strays_on(page, other) == []
 
 
 @pytest.mark.browser

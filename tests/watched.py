@@ -32,6 +32,7 @@ def watched(page: Page) -> Iterator[Page]:
     faults: list[str] = []
     page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda told: faults.append(told.text) if "js_on_load" in told.text else None)
     page.on(
         "request",
         lambda request: (

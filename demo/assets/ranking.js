@@ -14,6 +14,7 @@ const calm = window.matchMedia('(prefers-reduced-motion: reduce)');
 let round = null; // the round on screen
 let phase = 'empty'; // empty, writing, ready, sent, revealed
 let tied = new Set(); // names of answers that are as good as the one above
+const left = new Set(); // rounds skipped in this tab: what is still on its way about them is not drawn
 let drag = null;
 
 const cards = () => [...list.children];
@@ -26,6 +27,16 @@ const groups = () => {
     else found.push([card.dataset.name]);
   }
   return found;
+};
+
+// The order on screen stays with the tab, so that it outlives a reload and a lost connection.
+const KEPT = 'nightschool-order';
+const keep = () => sessionStorage.setItem(KEPT, JSON.stringify({ round, groups: groups() }));
+const orderOf = (value) => {
+  const given = value.groups || [];
+  const last = JSON.parse(sessionStorage.getItem(KEPT) || '{"groups":[]}');
+  const names = (order) => String(order.flat().sort());
+  return last.round === value.round && names(last.groups) === names(given) ? last.groups : given;
 };
 
 // ---- texts: paragraphs, code between ``` and between `, bold between ** -----------------------------------------
@@ -64,7 +75,7 @@ const makeCard = (name) => {
   }
   const tie = make('button', 'rank-tie', say('tie'));
   tie.type = 'button';
-  card.append(tie, rail, make('div', 'rank-text'), moves, make('p', 'rank-version'));
+  card.append(tie, rail, make('div', 'rank-text users-own'), moves, make('p', 'rank-version'));
   return card;
 };
 
@@ -122,6 +133,7 @@ const put = (card, to) => {
   const first = cards()[0];
   tied.delete(first.dataset.name);
   number();
+  keep();
   told(say('moved', { place: place(card) + 1, count: cards().length }));
 };
 
@@ -131,6 +143,7 @@ const toggleTie = (card) => {
   if (tied.has(name)) tied.delete(name);
   else tied.add(name);
   number();
+  keep();
   told(say(tied.has(name) ? 'now_tied' : 'not_tied'));
 };
 
@@ -138,9 +151,10 @@ const toggleTie = (card) => {
 
 const show = () => {
   const value = props.value || {};
+  if (left.has(value.round)) return;
   if (value.round !== round) {
     round = value.round || null;
-    const order = value.groups || [];
+    const order = orderOf(value);
     tied = new Set(order.flatMap((group) => group.slice(1)));
     const hadFocus = list.contains(document.activeElement) || find('.rank-actions').contains(document.activeElement);
     list.replaceChildren(...order.flat().map(makeCard));
@@ -168,7 +182,7 @@ const show = () => {
   find('.rank-hint').textContent = say({ writing: 'writing', ready: 'hint', revealed: 'revealed' }[phase] ?? 'waiting');
   find('.rank-save').textContent = say(phase === 'revealed' ? 'next' : 'save');
   find('.rank-save').disabled = !['ready', 'revealed'].includes(phase);
-  find('.rank-skip').disabled = phase !== 'ready';
+  find('.rank-skip').disabled = !['ready', 'writing'].includes(phase);
   find('.rank-skip').hidden = phase === 'revealed';
   find('.rank-undo').disabled = !value.can_undo || phase === 'empty' || phase === 'writing';
   find('.rank-line').textContent = value.line || '';
@@ -186,11 +200,19 @@ const send = (event) => {
   for (const button of element.querySelectorAll('.rank-actions button')) button.disabled = true;
   number();
   if (event === 'ranked') trigger('ranked', { round, groups: groups() });
-  else if (event === 'skipped') trigger('skipped', { round });
-  else if (event === 'undone') trigger('undone', { round });
+  else if (event === 'skipped') {
+    left.add(round);
+    trigger('skipped', { round });
+  } else if (event === 'undone') {
+    left.clear();
+    trigger('undone', { round });
+  }
   else trigger('continued', { round });
 };
-find('section').addEventListener('released', () => { if (phase === 'sent') show(); });
+find('section').addEventListener('released', () => {
+  left.delete(round);
+  if (phase === 'sent') show();
+});
 find('.rank-save').addEventListener('click', () => send(phase === 'revealed' ? 'continued' : 'ranked'));
 find('.rank-skip').addEventListener('click', () => send('skipped'));
 find('.rank-undo').addEventListener('click', () => send('undone'));
@@ -229,32 +251,35 @@ element.addEventListener('keydown', (event) => {
 // ---- dragging: a mouse takes a card anywhere, a finger takes it by its rail (elsewhere it scrolls) ------------------
 
 const height = () => window.scrollY;
-const drop = () => {
-  if (!drag) return;
-  drag.card.classList.remove('is-dragged');
-  drag.card.style.transform = '';
-  drag = null;
+const middle = (card) => card.offsetTop + card.offsetHeight / 2;
+// Put the card where the pointer has it, past as many others as it has passed.
+const carry = () => {
+  const { card } = drag;
+  const wanted = drag.start + (drag.y + height() - drag.from);
+  while (card.previousElementSibling && wanted < middle(card.previousElementSibling)) put(card, place(card) - 1);
+  while (card.nextElementSibling && wanted > middle(card.nextElementSibling)) put(card, place(card) + 1);
+  card.style.transform = `translateY(${wanted - middle(card)}px)`;
 };
 const follow = () => {
   if (!drag?.moving) return;
-  const { card } = drag;
   const edge = drag.y < 70 ? -10 : drag.y > window.innerHeight - 70 ? 10 : 0;
   if (edge) window.scrollBy(0, edge);
-  const resting = () => card.offsetTop + card.offsetHeight / 2;
-  const wanted = () => drag.start + (drag.y + height() - drag.from);
-  const above = card.previousElementSibling;
-  const below = card.nextElementSibling;
-  if (above && wanted() < above.offsetTop + above.offsetHeight / 2) put(card, place(card) - 1);
-  else if (below && wanted() > below.offsetTop + below.offsetHeight / 2) put(card, place(card) + 1);
-  card.style.transform = `translateY(${wanted() - resting()}px)`;
+  carry();
   requestAnimationFrame(follow);
+};
+const drop = () => {
+  if (!drag) return;
+  if (drag.moving) carry();
+  drag.card.classList.remove('is-dragged');
+  drag.card.style.transform = '';
+  drag = null;
 };
 list.addEventListener('pointerdown', (event) => {
   const card = cardOf(event.target);
   if (!card || phase !== 'ready' || event.button || event.target.closest('button')) return;
   if (event.pointerType !== 'mouse' && !event.target.closest('.rank-rail')) return;
   const y = event.clientY;
-  drag = { card, y, from: y + height(), start: card.offsetTop + card.offsetHeight / 2, moving: false };
+  drag = { card, y, from: y + height(), start: middle(card), moving: false };
 });
 list.addEventListener('pointermove', (event) => {
   if (!drag) return;
@@ -265,4 +290,8 @@ list.addEventListener('pointermove', (event) => {
   drag.card.classList.add('is-dragged');
   follow();
 });
-for (const end of ['pointerup', 'pointercancel']) list.addEventListener(end, drop);
+list.addEventListener('pointerup', (event) => {
+  if (drag) drag.y = event.clientY;
+  drop();
+});
+list.addEventListener('pointercancel', drop);

@@ -1,5 +1,5 @@
 // Gradio names its own few words by the browser's language; here the page's language decides, which a person may choose.
-// And a page whose session has ended (logged out, or somebody else logged in) is loaded again, at most every ten seconds.
+// (Put into the page by demo/page_html.py, so that it runs before Gradio's scripts.) And a page whose session has ended (logged out, or somebody else logged in) is loaded again, at most every ten seconds.
 (() => {
   const language = window.nightschoolLanguage;
   document.documentElement.lang = language;

@@ -71,7 +71,8 @@ def _template(page: str, words: Words) -> str:
         for language in LANGUAGES
     )
     return (
-        f'<header><nav class="pages" aria-label="{_text(words, "common.pages")}">{links}</nav>'
+        f'<header class="of-{page}"><a class="brand" href="{prefix}/">{_text(words, "common.brand")}</a>'
+        f'<nav class="pages" aria-label="{_text(words, "common.pages")}">{links}</nav>'
         f'<nav class="languages" aria-label="{_text(words, "common.language")}">{switch}</nav>'
         f'<details class="person" hidden><summary aria-label="{_text(words, "common.logged_in_as")}">'
         f'<span class="initial"></span></summary><div class="menu"><b class="name"></b><span class="role"></span>'

@@ -12,7 +12,7 @@ from demo.catalogue import Words, catalogue
 from demo.rank_room import Ballot, Standing
 
 BOARD = """<section aria-busy="true">
-  <div class="rank-asked"><p class="rank-slice"></p><h2 class="rank-question"></h2></div>
+  <div class="rank-asked"><p class="rank-slice"></p><h2 class="rank-question users-own"></h2></div>
   <p class="rank-hint"></p>
   <ol aria-label="{answers}"></ol>
   <div class="rank-actions">
@@ -39,11 +39,7 @@ def ranking_board(words: Words) -> gr.HTML:
         js_on_load=resources.files("demo").joinpath("assets/ranking.js").read_text(encoding="utf-8"),
         elem_id="rank-board",
         apply_default_css=False,
-        words={
-            key.removeprefix(OF_BOARD): texts[words.language]
-            for key, texts in catalogue().items()
-            if key.startswith(OF_BOARD)
-        },
+        words={key.removeprefix(OF_BOARD): words.template(key) for key in catalogue() if key.startswith(OF_BOARD)},
     )
 
 
