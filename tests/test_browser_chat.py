@@ -538,3 +538,43 @@ def test_everything_fits_a_phone(browser: Browser, site: Site) -> None:
         expect(page.locator("#conversations .open")).to_have_count(1)
         assert not page.evaluate(WIDE)
     context.close()
+
+
+def test_a_question_is_on_the_page_at_once_and_gone_when_it_was_refused(chat: Page) -> None:
+    chat.route("**/queue/join*", lambda route: route.abort())
+    chat.locator("#box textarea").fill("is anybody there?")
+    chat.evaluate(
+        "window.seen = 0; new MutationObserver(() => { window.seen += document.querySelectorAll('.asked').length })"
+        ".observe(document.querySelector('.turns'), { childList: true })"
+    )
+    chat.locator("#box textarea").press("Enter")
+    expect(chat.get_by_test_id("toast-body").first).to_contain_text("The server did not answer")
+    assert chat.evaluate("window.seen") > 0
+    expect(chat.locator(".asked")).to_have_count(0)
+    expect(chat.locator("#box textarea")).to_have_value("is anybody there?")
+    expect(chat.locator(".welcome")).to_be_visible()
+    chat.unroute("**/queue/join*")
+    chat.locator("#box textarea").press("Enter")
+    written(chat)
+    expect(chat.get_by_test_id("user")).to_have_text(["is anybody there?"])
+
+
+def test_what_was_being_written_is_there_again_after_a_reload(chat: Page) -> None:
+    ask(chat, "reload while writing")
+    button(chat, "Bad answer").click()
+    expect(chat.locator(".why-panel .told")).to_have_text("Saved")
+    chat.get_by_label("Comment").fill("half a comment")
+    chat.get_by_test_id("user").hover()
+    button(chat, "Edit the question").click()
+    chat.get_by_label("Your question").fill("half a question")
+    chat.locator("#box textarea").fill("half a message")
+    chat.reload()
+    expect(chat.get_by_label("Your question")).to_have_value("half a question")
+    expect(chat.get_by_label("Comment")).to_have_value("half a comment")
+    expect(chat.locator("#box textarea")).to_have_value("half a message")
+    expect(chat.locator(".why-panel .told")).to_contain_text("Not saved")
+    button(chat, "Save").click()
+    expect(chat.locator(".why-panel .told")).to_have_text("Saved")
+    chat.reload()
+    expect(button(chat, "half a comment")).to_be_visible()
+    expect(chat.locator(".editor")).to_have_count(1)  # still not sent

@@ -1,13 +1,19 @@
 """What the chat page's own events do over HTTP: saves with an answer, forged data, the list, the style."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
+from nightschool.feedback import FeedbackStore
+from nightschool.ids import utc_now
+from nightschool.records import INITIAL, VerdictKind, Version
+from nightschool.registry import VersionRegistry
 from tests.payloads import PAYLOADS
-from tests.served import Site, Visitor, served
+from tests.served import LONG, Site, Visitor, served
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +166,22 @@ def test_a_deleted_conversation_leaves_the_list_and_comes_back(visitor: Visitor,
     assert listed["value"]["entries"] == []
     answer = visitor.fire("conversations", "restored", given={"id": conversation})
     assert [entry["title"] for entry in answer["output"]["data"][-1]["entries"]] == ["delete by event"]
+
+
+def test_a_conversation_deleted_while_it_is_answered_ends_without_an_error(visitor: Visitor, site: Site) -> None:
+    registry = VersionRegistry(site.database)
+    registry.add(Version(LONG, INITIAL, utc_now(), None, "base", "sha", VerdictKind.REJECTED), [])
+    registry.promote(LONG, "a test")
+    question = "deleted meanwhile"
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(visitor.fire, "box", "submit", question, "")
+        sql = """SELECT c.id, c.person_id FROM conversations c JOIN replies r ON r.id = c.leaf_id
+                 WHERE c.title = ? AND r.status = 'streaming'"""
+        while not (found := rows(site, sql, question)) and not answer.done():
+            time.sleep(0.01)
+        registry.promote(INITIAL, "the test is over")
+        FeedbackStore(site.database).set_deleted(*found[0], True)
+        assert answer.result()["success"]
 
 
 def test_no_answer_before_the_vote_names_a_version(visitor: Visitor, site: Site) -> None:

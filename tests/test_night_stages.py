@@ -9,8 +9,8 @@ import pytest
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
 from nightschool.model import BaseModel
-from nightschool.records import NightState
-from nightschool.registry import NightBook
+from nightschool.records import INITIAL, NightState, VerdictKind, Version
+from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
 from tests.seeding import preferences_by_taste
@@ -20,6 +20,7 @@ from training.night_log import NightLog
 from training.night_stages import NightPlan, Stages
 from training.night_work import NightWork
 from training.nightly import resume_night
+from training.shortage import Shortage
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,50 @@ def test_an_interrupted_night_is_resumed_without_judgements_that_were_taken_back
     assert len(again.judgements().sources()) == (8 if withdraws else 16)
     assert (again.work.kept("initial") is None) is withdraws  # what was built on them is dropped
     assert any("8 judgements were taken back" in line for line in said) is withdraws
+    assert (again.receipts == stages.receipts) is not withdraws
+    assert (again.report["training_set"] == stages.report["training_set"]) is not withdraws
+    assert {each.source for each in again.receipts} == set(again.judgements().sources())
+
+
+def _tainted_champion(database: FeedbackDatabase, versions: Path) -> None:
+    """A champion v1 made from the first duel, which is deleted then."""
+    duel = FeedbackStore(database).snapshot().duels[0].id
+    version = Version("v1", INITIAL, "9999-01-01", None, "base", "manifest", VerdictKind.PROMOTED)
+    VersionRegistry(database).add(version, [("duel", duel)], promote_because="better")
+    (versions / "v1").mkdir(parents=True)
+    with database.write() as db:
+        db.table("duels").delete(duel)
+
+
+def test_a_night_that_began_from_a_version_that_deleted_judgements_made_begins_anew(
+    tmp_path: Path, database: FeedbackDatabase
+) -> None:
+    night_id, said = NightBook(database).start("quick", 1, practice=False), list[str]()
+    _tainted_champion(database, tmp_path / "versions")
+    stages = _stages(database, tmp_path, night_id, said)
+    stages.begin(stages.judgements())
+    assert stages.champion_before == "v1"
+    again = _stages(database, tmp_path, night_id, said)
+    assert again.champion_before == "v1"  # as it was kept
+    again.retire()
+    assert again.champion_before == again.report["champion_before"] == INITIAL
+    assert again.report["retired"] == ["v1"]
+    assert again.work.kept("judgements") is None
+    assert not (tmp_path / "versions" / "v1").exists()
+    assert "  Retired v1: judgements that made them were deleted. initial answers." in said
+    again.retire()  # a night that is resumed once more
+    assert again.report["retired"] == []
+
+
+def test_judgements_that_go_while_a_night_is_at_work_are_counted(tmp_path: Path, database: FeedbackDatabase) -> None:
+    stages = _stages(database, tmp_path, NightBook(database).start("quick", 1, practice=False), [])
+    judgements = stages.judgements()
+    assert stages.taken_back(judgements) == 0
+    FeedbackStore(database).set_consent("bob", False)
+    assert stages.taken_back(judgements) == 8
+    with database.write() as db:
+        db.table("duels").delete(FeedbackStore(database).snapshot().duels[0].id)
+    assert stages.taken_back(judgements) == 9
 
 
 def test_a_night_whose_folder_cannot_be_read_ends_with_a_report_that_says_so(
@@ -82,3 +127,9 @@ def test_a_night_whose_folder_cannot_be_read_ends_with_a_report_that_says_so(
     assert "cannot be read" in last.reason
     assert last.report is not None
     assert last.report["reason"] == last.reason
+
+
+def test_a_night_that_makes_a_version_anew_needs_enough_judgements_but_no_new_ones() -> None:
+    assert Shortage(100.0, 0).missing == 20
+    assert Shortage(100.0, 0, is_rebuild=True).missing == 0
+    assert Shortage(34.0, 0, is_rebuild=True).missing == 10  # 6 more to train on, which 60 % are

@@ -94,6 +94,16 @@ def test_a_deleted_judgement_retires_what_it_made_and_the_version_before_answers
     assert not registry.rebuild_is_due()
 
 
+def test_everything_that_a_person_deletes_taints_what_it_made(
+    store: FeedbackStore, registry: VersionRegistry, taught: Taught
+) -> None:
+    erased = store.erase_person(ANN)
+    assert set(erased.versions) == {"w", "v1", "v2"} == registry.tainted().keys()
+    assert registry.tainted()["v2"] == {("duel", taught.duel), ("thumb", taught.thumb)}
+    assert registry.retire_tainted() == ("v1", "v2", "w")
+    assert registry.champion().id == INITIAL
+
+
 def test_what_grew_from_a_tainted_version_is_tainted_too(
     registry: VersionRegistry, taught: Taught, database: FeedbackDatabase
 ) -> None:

@@ -48,7 +48,7 @@
   // A click that the server did not hear is an error in a sentence. (Gradio would take it for a lost connection and load
   // the page anew, and what the person was writing would be gone.)
   const unheard = (path) => {
-    if (path.endsWith('/run/predict')) window.dispatchEvent(new Event('nightschool:unheard'));
+    window.dispatchEvent(new Event(path.endsWith('/join') ? 'nightschool:unasked' : 'nightschool:unheard'));
     return new Response(JSON.stringify({ error: window.nightschoolUnheard }), { status: 500 });
   };
 

@@ -36,6 +36,11 @@ FOLD = """() => {
   document.getElementById('settings').setAttribute('aria-expanded', String(open));
   if (open) document.getElementById('system-prompt').focus();
 }"""
+ECHO = """(text, ...rest) => {
+  window.dispatchEvent(new CustomEvent('nightschool:asked', { detail: text }));
+  return [text, ...rest];
+}"""
+"""A question is on the page at once, also while it waits for a writer."""
 
 Steps = Generator[Updates, None, None]
 
@@ -106,8 +111,8 @@ class ChatPage:
         writes = {**quiet, "concurrency_id": "writing", "concurrency_limit": WRITERS}
         reads = {**quiet, "concurrency_limit": None}
         writing: list[Any] = [
-            self.box.submit(self.send, [self.box, *here], everything, **writes),
-            self.compare.click(self.send_for_duel, [self.box, *here], everything, **writes),
+            self.box.submit(self.send, [self.box, *here], everything, js=ECHO, **writes),
+            self.compare.click(self.send_for_duel, [self.box, *here], everything, js=ECHO, **writes),
             self.talk.regenerated(self.regenerate, here, everything, **writes),
             self.talk.exampled(self.send_example, here, everything, **writes),
             self.talk.edited(self.edit, here, everything, **writes),
@@ -244,7 +249,10 @@ class ChatPage:
         yield {**self.shown(person_id, scene), **self._busy(scene, lesson, clear=clear), **nameless, self.status: ""}
         with closing(lesson.drafts):
             yield from self._draft_steps(person_id, lesson)
-        scene = self._classroom.scene(person_id, lesson.conversation_id)
+        try:
+            scene = self._classroom.scene(person_id, lesson.conversation_id)
+        except BadInput:
+            return  # deleted while it was written: the page shows something else by now
         unjudgeable = lesson.is_duel and scene.duel is None
         nothing = {self.status: self._words("chat.nothing_to_compare")} if unjudgeable else {}
         yield {**self.shown(person_id, scene), **nothing}

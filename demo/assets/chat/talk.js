@@ -26,11 +26,17 @@ const welcome = el(
   el(
     'div', { class: 'examples' },
     ...props.examples.map(([title, text]) =>
-      el('button', { type: 'button', onclick: () => busy() || trigger('exampled', { text }) },
+      el('button', { type: 'button', onclick: () => ask(text) },
         el('b', {}, title), el('span', {}, text)),
     ),
   ),
 );
+
+const ask = (text) => {
+  if (busy()) return;
+  echo(text);
+  trigger('exampled', { text });
+};
 
 const goToEnd = (behavior) => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
 
@@ -40,6 +46,20 @@ const keepInPlace = (change) => {
   change();
   if (stay) goToEnd('instant');
 };
+
+// A question on its way is shown at once, also while it waits for its turn; what is stored takes its place.
+const onItsWay = el('article', { class: 'turn user asked' }, el('div', { class: 'said users-own' }));
+const echo = (text) => {
+  if (!text?.trim() || busy() || props.value.duel) return;
+  setText(onItsWay.firstChild, text.trim());
+  follow = true;
+  keepInPlace(() => {
+    welcome.hidden = true;
+    list.append(onItsWay);
+  });
+};
+window.addEventListener('nightschool:asked', (event) => echo(event.detail));
+window.addEventListener('nightschool:unasked', () => draw());
 
 scroller.addEventListener('scroll', () => {
   follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
