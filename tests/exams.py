@@ -76,6 +76,6 @@ def simulated_exam(
     margins = advantage + noise + torch.randn(len(number), generator=generator, dtype=torch.float64)[rows]
     names = [name for name in components for _ in range(replies)]
     leads = torch.randn(len(rows), generator=generator, dtype=torch.float64) * 10
-    figures = compared(margins, names, leads, seed=0, draws=1000)
+    figures = compared(margins, names, leads, seed=0, draws=500)
     sizes = {"prompts": prompts, "replies": replies, "components": len(number)}
     return replace(GOOD, **figures, **sizes, champion=some_conduct(), candidate=some_conduct())
