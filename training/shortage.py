@@ -20,7 +20,7 @@ class Shortage:
     @property
     def missing(self) -> int:
         """About how many more judgements are needed; 0 when a night may run."""
-        return missing_judgements(self.training, self.new)
+        return missing_judgements(self.training, max(self.new, LEAST_NEW) if self.is_rebuild else self.new)
 
     def sentence(self) -> str:
         """Why a night is not worth running, or that it is."""
