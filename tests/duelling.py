@@ -10,7 +10,7 @@ from nightschool.schema import FeedbackDatabase
 def add_version(database: FeedbackDatabase, name: str, verdict: VerdictKind = VerdictKind.PROMOTED) -> None:
     """Register a version of that name; it has no folder."""
     version = Version(name, INITIAL, utc_now(), None, "base", "sha", verdict)
-    VersionRegistry(database).add(version, [("duel", name)])
+    VersionRegistry(database).add(version, [("judged", name)])
 
 
 def add_reply(store: FeedbackStore, person: str, version: str) -> tuple[str, str, str]:

@@ -38,7 +38,7 @@ class School:
 def _add(registry: VersionRegistry, name: str, *, promoted: bool, rival: str | None = INITIAL) -> None:
     verdict = VerdictKind.PROMOTED if promoted else VerdictKind.PROBATION
     version = Version(name, INITIAL, utc_now(), None, "base", "sha", verdict)
-    source = ("something judged", name)  # of a kind whose rows nobody misses
+    source = ("judged", name)  # of a kind whose rows nobody misses
     registry.add(version, [source], promote_because="the exam" if promoted else None, rival=rival)
 
 
@@ -78,7 +78,7 @@ def test_a_new_champion_that_people_do_not_want_is_rolled_back_and_shown_no_more
     _many_people(school, DuelOutcome.RIGHT, people=3, days=5)
     assert school.watch.look() is Fate.ROLLED_BACK
     assert school.state() == (INITIAL, VerdictKind.REJECTED, False)
-    assert ("something judged", "v1") in school.registry.used_sources()  # the next night needs new judgements all the same
+    assert ("judged", "v1") in school.registry.used_sources()  # the next night needs new judgements all the same
 
 
 def test_a_champion_that_is_confirmed_stays_and_is_watched_no_more(school: School) -> None:
