@@ -42,6 +42,8 @@ from training.rollout import Drawing, Scorer, draw, evaluate
 from training.trunk import SplitModel
 
 DRAWING = Drawing(0.7, 64)
+DRIFT_OF_KNOWN = 20.0
+"""A night ends after 8 nats of drift, for its reward model is only right nearby; a known reward is right everywhere."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=usual.epochs)
     parser.add_argument("--beta", type=float, default=usual.beta)
     parser.add_argument("--lam", type=float, default=usual.lam)
-    parser.add_argument("--kl-night", type=float, default=usual.kl_night)
+    parser.add_argument("--kl-night", type=float, help="bound on drift in nats (known reward: 20; fitted: a night's)")
     parser.add_argument("--credit", type=Credit, choices=list(Credit), default=usual.credit)
     parser.add_argument("--baseline", type=Baseline, choices=list(Baseline), default=usual.baseline)
     parser.add_argument("--replies", type=int, default=usual.replies, help="to each prompt")
@@ -113,6 +115,8 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
     initial = draw(split, base.model, train, DRAWING, torch.Generator().manual_seed(seed))
     gold = GoldScorer(base.tokenizer, TASTES[taste], initial)
     scorer: Scorer = gold if words.reward == "known" else fitted(split, taste, seed, words.pairs, initial)
+    usual = PpoSettings(1, DRAWING)
+    bound = words.kl_night or (DRIFT_OF_KNOWN if words.reward == "known" else usual.kl_night)
     settings = PpoSettings(
         iterations=words.iterations,
         drawing=DRAWING,
@@ -124,7 +128,8 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
         credit=words.credit,
         baseline=words.baseline,
         replies=words.replies,
-        kl_night=words.kl_night,
+        kl_night=bound,
+        kl_total=max(bound, usual.kl_total),
     )
     began, began_cpu = time.monotonic(), time.process_time()
 

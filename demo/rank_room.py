@@ -21,7 +21,7 @@ from demo.drawing import Drawing
 from demo.pairing import versions_to_rank
 from demo.writing import Pen
 from nightschool.engine import Engine
-from nightschool.errors import BadInput, DamagedVersion, NightSchoolError, StoreError
+from nightschool.errors import BadInput, DamagedVersion, StoreError
 from nightschool.feedback import FeedbackStore
 from nightschool.needs import about_missing
 from nightschool.prompt_bank import BankPrompt, PromptLanguage, bank_half, prompt_bank
@@ -117,7 +117,10 @@ class RankRoom:
             work = self._works.get(round_id)
             while work is not None and not work.drawing.over.wait(SHOWN_EVERY):
                 yield self._ballot(self._store.ranking_round(round_id, person_id), work.drawing.texts)
-            if (written := self._settle(round_id, person_id)) is not None:
+            found = self._store.ranking_round(round_id, person_id)
+            if found.outcome is not None:
+                return  # decided meanwhile, by another click or in another tab: whoever decided is shown the next
+            if (written := self._settle(found)) is not None:
                 yield self._ballot(written, None)
                 self._begin_next(person_id, language)
                 return
@@ -152,8 +155,16 @@ class RankRoom:
         return {name: str(reply.version) for name, reply in zip(_names(found), found.replies, strict=True)}
 
     def skip(self, person_id: str, round_id: str) -> None:
-        """Decline a round; a double click declines it once."""
-        self._store.close_round(round_id, person_id, RoundOutcome.SKIPPED)
+        """Decline a round; a double click declines it once. One that is still being written is given up for good."""
+        if self._store.ranking_round(round_id, person_id).outcome in {RoundOutcome.SKIPPED, RoundOutcome.BROKEN}:
+            return
+        work = self._works.get(round_id)
+        if work is None or work.drawing.over.is_set():
+            self._store.close_round(round_id, person_id, RoundOutcome.SKIPPED)
+        else:
+            self._store.close_round(round_id, person_id, RoundOutcome.BROKEN)
+            work.drawing.stop()
+            work.turn.cancel()
 
     def undo(self, person_id: str, language: PromptLanguage) -> None:
         """Take the person's last order or skip back: its round is the one that is shown."""
@@ -233,20 +244,19 @@ class RankRoom:
             return self._registry.get(INITIAL)
         return version
 
-    def _settle(self, round_id: str, person_id: str) -> RankingRound | None:
-        """The round with its different written replies; None (and it is closed) where fewer than two came out."""
-        found = self._store.ranking_round(round_id, person_id)
+    def _settle(self, found: RankingRound) -> RankingRound | None:
+        """A written round with its different replies; None (and it is closed) where fewer than two came out."""
         kept = {reply.text.strip(): reply.id for reply in reversed(found.replies) if _is_readable(reply)}
         if len(kept) < FEWEST:
-            log.warning("The ranking %s came to nothing: it has no two different replies", round_id)
+            log.warning("The ranking %s came to nothing: it has no two different replies", found.id)
             try:
-                self._store.close_round(round_id, person_id, RoundOutcome.BROKEN)
-            except NightSchoolError:
-                return None  # decided in another tab meanwhile
+                self._store.close_round(found.id, found.person_id, RoundOutcome.BROKEN)
+            except BadInput:
+                log.info("The ranking %s was decided meanwhile", found.id)
             return None
         if len(kept) < len(found.replies):
-            self._store.keep_seated(round_id, list(kept.values()))
-            return self._store.ranking_round(round_id, person_id)
+            self._store.keep_seated(found.id, list(kept.values()))
+            return self._store.ranking_round(found.id, found.person_id)
         return found
 
     def _ballot(self, found: RankingRound, texts: Sequence[str] | None) -> Ballot:

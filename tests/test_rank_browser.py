@@ -281,6 +281,35 @@ def test_a_reload_while_answers_are_written_goes_on_with_them(page: Page, tmp_pa
         save(page)
 
 
+def test_what_nobody_wants_to_wait_for_is_skipped(page: Page, tmp_path: Path) -> None:
+    with school(tmp_path, {INITIAL: "short words", SLOW: ""}) as site, watched(page):
+        page.goto(f"{site.url}/rank")
+        expect(page.locator("#rank-board [data-phase=writing]")).to_contain_text("0 1 2 3")
+        question = page.locator(".rank-question").inner_text()
+        button(page, "Skip").click()
+        expect(page.locator(".rank-line")).to_have_text("Skipped. Here is another one.")
+        expect(page.locator(".rank-question")).not_to_have_text(question)
+        expect(page.locator("#rank-board [data-phase=writing]")).to_contain_text("0 1 2 3")
+        again = page.locator(".rank-question").inner_text()
+        page.wait_for_timeout(500)
+        assert page.locator(".rank-question").inner_text() == again != question  # the first one does not come back
+
+
+def test_a_page_goes_on_where_it_was_after_its_server_was_restarted(page: Page, tmp_path: Path) -> None:
+    with school(tmp_path) as site:
+        opened(page, site)
+        page.locator(".rank-down").first.click()
+        question, order = page.locator(".rank-question").inner_text(), texts_of(page)
+    with served(tmp_path, int(site.url.rsplit(":", 1)[1])) as site:
+        button(page, "Save this order").click()
+        settled = page.locator("#rank-board [data-phase=ready], #rank-board [data-phase=revealed]")
+        expect(settled).to_be_visible()
+        if settled.get_attribute("data-phase") == "ready":  # the lost connection was told, and the page came back
+            assert (page.locator(".rank-question").inner_text(), texts_of(page)) == (question, order)
+            save(page)
+        assert [text for text, _ in stored(site)] == order
+
+
 def test_two_people_at_once_rank_rounds_of_their_own(browser: Browser, site: Site) -> None:
     before = count(site, "rankings")
     pages = [opened(browser.new_context().new_page(), site) for _ in range(2)]

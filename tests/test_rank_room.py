@@ -320,6 +320,24 @@ def test_a_skip_shows_another_prompt_and_leaves_no_ranking(school: School) -> No
     assert school.rows("SELECT 1 FROM rankings") == []
 
 
+def test_a_round_skipped_while_it_is_written_is_given_up_and_another_is_begun_at_once(school: School) -> None:
+    school.engine.scripts = dict.fromkeys(TEXTS, "word " * 500)
+    school.engine.seconds_per_word = dict.fromkeys(TEXTS, 0.01)
+    watching = school.room.watch(ANNA, "en")
+    first = next(watching)
+    drawing = school.room._works[first.round_id].drawing
+    school.room.skip(ANNA, first.round_id)
+    school.room.skip(ANNA, first.round_id)  # a double click
+    assert drawing.over.wait(20)
+    assert [ballot for ballot in watching if ballot.round_id != first.round_id] == []  # nothing more about it
+    school.engine.scripts = dict(TEXTS)
+    second = school.ballot()
+    assert second.round_id != first.round_id
+    assert not school.room.standing(ANNA, "en").can_undo  # half written: there is nothing to come back to
+    of_first = f"SELECT reply_id FROM seated_replies WHERE round_id = '{first.round_id}'"
+    assert school.rows(f"SELECT DISTINCT status FROM replies WHERE id IN ({of_first})") == [("stopped",)]
+
+
 def test_undo_brings_the_round_back_as_the_person_left_it(school: School) -> None:
     ballot = school.ballot()
     order = (("3",), ("1", "2"), ("0",))

@@ -275,6 +275,20 @@ def test_a_page_shows_only_words_of_its_language(page: Page, site: Site, languag
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+def test_a_language_that_was_chosen_holds_for_gradios_words_too(
+    page: Page, site: Site, language: Language, name: str
+) -> None:
+    log_in(page)
+    [other] = [found for found in LANGUAGES if found != language]
+    page.goto(f"{site.url}{PREFIX[language]}{PAGES[name]}?language={other}")
+    expect(page.locator("#site-header .person")).to_be_visible(timeout=PATIENCE)
+    page.wait_for_timeout(2500)
+    assert page.evaluate("document.documentElement.lang") == HTML_LANG[other]
+    assert strays_on(page, other) == []
+
+
+@pytest.mark.browser
 def test_the_chat_in_use_shows_only_words_of_its_language(page: Page, language: Language) -> None:
     def say(name: str) -> str:
         return catalogue()[f"chat.{name}"][language]

@@ -14,6 +14,7 @@ const calm = window.matchMedia('(prefers-reduced-motion: reduce)');
 let round = null; // the round on screen
 let phase = 'empty'; // empty, writing, ready, sent, revealed
 let tied = new Set(); // names of answers that are as good as the one above
+const left = new Set(); // rounds skipped in this tab: what is still on its way about them is not drawn
 let drag = null;
 
 const cards = () => [...list.children];
@@ -150,6 +151,7 @@ const toggleTie = (card) => {
 
 const show = () => {
   const value = props.value || {};
+  if (left.has(value.round)) return;
   if (value.round !== round) {
     round = value.round || null;
     const order = orderOf(value);
@@ -180,7 +182,7 @@ const show = () => {
   find('.rank-hint').textContent = say({ writing: 'writing', ready: 'hint', revealed: 'revealed' }[phase] ?? 'waiting');
   find('.rank-save').textContent = say(phase === 'revealed' ? 'next' : 'save');
   find('.rank-save').disabled = !['ready', 'revealed'].includes(phase);
-  find('.rank-skip').disabled = phase !== 'ready';
+  find('.rank-skip').disabled = !['ready', 'writing'].includes(phase);
   find('.rank-skip').hidden = phase === 'revealed';
   find('.rank-undo').disabled = !value.can_undo || phase === 'empty' || phase === 'writing';
   find('.rank-line').textContent = value.line || '';
@@ -198,11 +200,19 @@ const send = (event) => {
   for (const button of element.querySelectorAll('.rank-actions button')) button.disabled = true;
   number();
   if (event === 'ranked') trigger('ranked', { round, groups: groups() });
-  else if (event === 'skipped') trigger('skipped', { round });
-  else if (event === 'undone') trigger('undone', { round });
+  else if (event === 'skipped') {
+    left.add(round);
+    trigger('skipped', { round });
+  } else if (event === 'undone') {
+    left.clear();
+    trigger('undone', { round });
+  }
   else trigger('continued', { round });
 };
-find('section').addEventListener('released', () => { if (phase === 'sent') show(); });
+find('section').addEventListener('released', () => {
+  left.delete(round);
+  if (phase === 'sent') show();
+});
 find('.rank-save').addEventListener('click', () => send(phase === 'revealed' ? 'continued' : 'ranked'));
 find('.rank-skip').addEventListener('click', () => send('skipped'));
 find('.rank-undo').addEventListener('click', () => send('undone'));

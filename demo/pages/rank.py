@@ -41,7 +41,7 @@ class RankPage:
         blocks.load(self.load, None, shown, **watches)
         for event in (
             self.board.ranked(self.rank, None, shown, concurrency_limit=None, **quiet),
-            self.board.skipped(self.skip, None, shown, **watches),
+            self.board.skipped(self.skip, None, shown, trigger_mode="multiple", **watches),
             self.board.undone(self.undo, None, shown, **watches),
             self.board.continued(self.load, None, shown, **watches),
         ):
