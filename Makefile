@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 export GRADIO_ANALYTICS_ENABLED := False
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants night bench clean
+.PHONY: help demo test check mutants night bench screens clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,10 @@ night: $(VENV)/.ready ## train one night from what people judged (DB, EFFORT=qui
 bench: $(VENV)/.ready-dev ## measure speed and memory of chat and night (about 15 minutes)
 	$(RUN) -m benchmarks.serving
 	$(RUN) -m benchmarks.night
+
+screens: $(VENV)/.ready-dev ## take the screenshots of every page anew, into docs/screens
+	$(RUN) -m tests.find_chromium
+	$(RUN) -m docs.screens.take
 
 clean: ## remove the virtual environment and caches (never feedback.db or versions/)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,9 +1,12 @@
 """`python -m demo`: builds the parts, starts the server, says when the page answers.
 
+`python -m demo adduser` makes accounts.
+
 Gradio and torch are imported once the settings and the address are known to be good: a wrong word is told at once.
 """
 
 import errno
+import getpass
 import http.client
 import ipaddress
 import logging
@@ -18,15 +21,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from demo.classroom import Classroom
+from demo.accounts import Accounts, Role, add, plain, refuse_bad_name
+from demo.classroom import Classroom, ThumbReasons
 from demo.explanations import Explanations
-from demo.identity import Visitors, load_secret
+from demo.feedback_room import FeedbackRoom
+from demo.identity import SESSION_SECONDS, Visitors, load_secret
 from demo.nights import Nights
+from demo.rank_room import RankRoom
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
 from nightschool.records import Sampling
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
+from nightschool.sessions import EndedSessions
 from nightschool.settings import EMBEDDED, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -38,8 +45,9 @@ if TYPE_CHECKING:
 program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@program.command()
+@program.callback(invoke_without_command=True)
 def serve(
+    context: typer.Context,
     *,
     host: Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default 7860); 0 takes a free one.")] = None,
@@ -47,13 +55,22 @@ def serve(
     versions: Annotated[Path | None, typer.Option(help="Folder of the trained versions (default versions).")] = None,
     model: Annotated[str | None, typer.Option(help="'embedded', a Hugging Face id, or a model folder.")] = None,
     duel_share: Annotated[float | None, typer.Option(help="Share of turns answered twice (default 0.2).")] = None,
+    auth: Annotated[Path | None, typer.Option(help="Accounts file: only who stands in it may log in.")] = None,
+    open_to_all: Annotated[
+        bool, typer.Option("--open", help="Without accounts, also where other machines can reach the page.")
+    ] = False,
 ) -> None:
     """Chat on a web page and judge the answers; the night learns from the judgements."""
+    if context.invoked_subcommand is not None:
+        return
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
-        settings = load_settings(host=host, port=port, db=db, versions=versions, model=model, duel_share=duel_share)
+        settings = load_settings(
+            host=host, port=port, db=db, versions=versions, model=model, duel_share=duel_share, auth=auth
+        )
+        accounts = open_accounts(settings, open_to_all=open_to_all)
         with closing(open_address(settings.host, settings.port)) as listener:
-            run(settings, listener)
+            run(settings, listener, accounts)
     except NightSchoolError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -61,7 +78,52 @@ def serve(
         typer.echo("NightSchool has stopped.")
 
 
-def run(settings: Settings, listener: socket.socket) -> None:
+@program.command()
+def adduser(
+    file: Annotated[Path, typer.Argument(help="The accounts file; made where there is none.")],
+    name: Annotated[str, typer.Argument(help="The name to log in with.")],
+    *,
+    owner: Annotated[bool, typer.Option(help="May start nights and see everybody's feedback.")] = False,
+) -> None:
+    """Add an account, or give one a new password (its sessions end). Asks for the password, or reads it from stdin."""
+    try:
+        refuse_bad_name(plain(name))
+        is_new = add(file, name, ask_password(), Role.OWNER if owner else Role.USER)
+    except NightSchoolError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    told = "may log in now" if is_new else "has a new password"
+    typer.echo(f"{plain(name)} ({Role.OWNER if owner else Role.USER}) {told}: {file}")
+
+
+def ask_password() -> str:
+    """Twice at a terminal, otherwise one line of stdin. Raises `BadInput` when the two differ."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != password:
+        raise BadInput("The two passwords differ; start again.")
+    return password
+
+
+def open_accounts(settings: Settings, *, open_to_all: bool) -> Accounts | None:
+    """The accounts, where there is a file. Raises `BadInput` where anybody could come in and nobody said they may."""
+    if settings.auth is not None:
+        if open_to_all:
+            raise BadInput("Both --auth and --open were given; leave one out: accounts, or open to everybody.")
+        accounts = Accounts(settings.auth)
+        if all(account.role is not Role.OWNER for account in accounts.all().values()):
+            typer.echo(f"No account in {settings.auth} is an owner's: nobody can start nights from the page.")
+        return accounts
+    if not is_loopback(settings.host) and not open_to_all:
+        raise BadInput(
+            f"Other machines can reach {settings.host}, and there are no accounts; give an accounts file with --auth "
+            "(make one with `python -m demo adduser FILE NAME --owner`), or let everybody in with --open."
+        )
+    return None
+
+
+def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) -> None:
     """Build everything on an address that is already ours, then serve until a signal."""
     with closing(FeedbackDatabase(settings.db)) as database, closing(open_engine(settings)) as engine:
         from demo.web import create_app, secret_path
@@ -70,10 +132,19 @@ def run(settings: Settings, listener: socket.socket) -> None:
         store.close_abandoned_replies()
         sampling = Sampling(settings.temperature, settings.max_new_tokens)
         classroom = Classroom(
-            store, registry, engine, sampling=sampling, duel_share=settings.duel_share, chance=random.Random()
+            store,
+            registry,
+            engine,
+            sampling=sampling,
+            duel_share=settings.duel_share,
+            chance=random.Random(),
+            reasons=ThumbReasons(settings.thumb_reasons_up, settings.thumb_reasons_down),
         )
         if warning := classroom.warm_up():
             typer.echo(warning)
+        rank_room = RankRoom(
+            store, registry, engine, sampling=sampling, count=settings.rank_replies, chance=random.Random()
+        )
         app = create_app(
             classroom=classroom,
             nights=Nights(book, db=database.path, versions=settings.versions, environment=night_environment(settings)),
@@ -82,13 +153,21 @@ def run(settings: Settings, listener: socket.socket) -> None:
             ),
             book=book,
             store=store,
-            visitors=Visitors(load_secret(secret_path(database.path))),
+            visitors=Visitors(
+                load_secret(secret_path(database.path)),
+                accounts,
+                EndedSessions(database, kept_seconds=SESSION_SECONDS),
+            ),
             model_name=short_name(engine.model_name),
             is_small=settings.model == EMBEDDED,
             effort=settings.effort,
+            rank_room=rank_room,
+            feedback_room=FeedbackRoom(store, engine),
+            host_names=[settings.host, socket.gethostname(), *settings.host_names],
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
-        serve_app(app, settings.host, listener, words)
+        with closing(rank_room):
+            serve_app(app, settings.host, listener, words, is_open=accounts is None)
 
 
 def open_engine(settings: Settings) -> "EmbeddedEngine":
@@ -139,14 +218,14 @@ def open_address(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve_app(app: "FastAPI", host: str, listener: socket.socket, words: str) -> None:
+def serve_app(app: "FastAPI", host: str, listener: socket.socket, words: str, *, is_open: bool) -> None:
     """Serve on the socket until Ctrl-C or SIGTERM; announce the address once the page answers."""
     import uvicorn
 
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
     port = int(listener.getsockname()[1])
-    if not is_loopback(host):
-        typer.echo(f"Everyone who can reach {host}:{port} can chat, vote and start nights; there is no password yet.")
+    if is_open and not is_loopback(host):
+        typer.echo(f"Everyone who can reach {host}:{port} can chat and vote; there are no accounts.")
     threading.Thread(target=announce, args=(server, host, port, words), daemon=True).start()
     server.run(sockets=[listener])
 
@@ -162,7 +241,7 @@ def announce(server: "uvicorn.Server", host: str, port: int, words: str) -> None
         connection.request("GET", "/")
         answer = connection.getresponse()
         answer.read()
-    if answer.status == http.client.OK:
+    if answer.status in {http.client.OK, http.client.SEE_OTHER}:  # the page, or the way to the log-in
         address = f"[{shown}]" if ":" in shown else shown
         typer.echo(f"NightSchool answers on http://{address}:{port} ({words})")
     else:

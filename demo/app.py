@@ -1,16 +1,23 @@
-"""The Gradio app: two pages, one look. System fonts, because the fonts Gradio bundles lack letters in bold."""
+"""The Gradio app: the pages of one language, one look. System fonts, because Gradio's own lack letters in bold."""
 
 from pathlib import Path
 
 import gradio as gr
-from gradio.components import Navbar
 
+from demo.catalogue import LANGUAGES, Words
 from demo.classroom import Classroom
+from demo.doors import PAGES
 from demo.explanations import Explanations
+from demo.feedback_room import FeedbackRoom
 from demo.identity import Visitors
 from demo.nights import Nights
+from demo.pages.api import PublicApi
 from demo.pages.chat import ChatPage
+from demo.pages.feedback import FeedbackPage
+from demo.pages.header import header
+from demo.pages.rank import RankPage
 from demo.pages.school import SchoolPage
+from demo.rank_room import RankRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
@@ -36,14 +43,34 @@ def build_pages(
     visitors: Visitors,
     model_line: str,
     effort: str,
+    rank_room: RankRoom,
+    feedback_room: FeedbackRoom,
+    words: Words,
 ) -> gr.Blocks:
-    """Chat at `/`, School at `/school`. No `gr.State` and no `unload`: either would hold a connection per tab."""
-    blocks = gr.Blocks(title="NightSchool", fill_height=True, fill_width=True, analytics_enabled=False)
+    """The pages of one language. No `gr.State` and no `unload`: either would hold a connection per tab."""
+    blocks = gr.Blocks(title=words("common.brand"), fill_height=True, fill_width=True, analytics_enabled=False)
     with blocks:
-        Navbar(main_page_name="Chat")
-        ChatPage(blocks, classroom, visitors, explanations, model_line=model_line)
-    with blocks.route("School", "/school"):
-        Navbar(main_page_name="Chat")
-        SchoolPage(blocks, classroom=classroom, nights=nights, book=book, store=store, visitors=visitors, effort=effort)
+        if words.language == LANGUAGES[0]:
+            PublicApi(classroom, rank_room, visitors, words).publish()  # first: names go to who comes first
+        header(blocks, "chat", visitors, words)
+        ChatPage(blocks, classroom, visitors, explanations, model_line=model_line, words=words)
+    with blocks.route(words("common.page_rank"), PAGES["rank"]):
+        header(blocks, "rank", visitors, words)
+        RankPage(blocks, rank_room, visitors, words=words)
+    with blocks.route(words("common.page_feedback"), PAGES["feedback"]):
+        header(blocks, "feedback", visitors, words)
+        FeedbackPage(blocks, feedback_room, visitors, words=words)
+    with blocks.route(words("common.page_school"), PAGES["school"]):
+        header(blocks, "school", visitors, words)
+        SchoolPage(
+            blocks,
+            classroom=classroom,
+            nights=nights,
+            book=book,
+            store=store,
+            visitors=visitors,
+            effort=effort,
+            words=words,
+        )
     blocks.queue(max_size=QUEUE_PLACES, default_concurrency_limit=8)
     return blocks

@@ -33,6 +33,14 @@ class Words:
             raise KeyError(f"The sentence {key} needs {', '.join(sorted(wanted))}; give it by name.")
         return text.format(**values) if names_in(text) else text
 
+    def template(self, key: str) -> str:
+        """The sentence of `key` with its `{names}` left open, for a browser that fills them in."""
+        return catalogue()[key][self.language]
+
+    def knows(self, key: str) -> bool:
+        """Whether there is a sentence of that key."""
+        return key in catalogue()
+
 
 @cache
 def catalogue() -> dict[str, dict[Language, str]]:

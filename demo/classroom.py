@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from demo.given import LONGEST_COMMENT, LONGEST_CORRECTION, checked_style, plain, sampling_of
 from demo.pairing import pair_versions
 from demo.writing import Pen
 from nightschool.engine import Engine
@@ -21,12 +22,15 @@ from nightschool.errors import BadInput, DamagedVersion
 from nightschool.feedback import FeedbackStore
 from nightschool.records import (
     INITIAL,
+    OWNERS_STYLE,
     Conversation,
     Duel,
     DuelOutcome,
+    FoundConversation,
     Message,
     ReplyStatus,
     Sampling,
+    Style,
     ThumbValue,
     Turn,
     Version,
@@ -68,6 +72,29 @@ class Scene:
     duel: Duel | None
     hidden: int = 0
     """How many earlier messages are stored but outside the window."""
+    style: Style = OWNERS_STYLE
+
+
+@dataclass(frozen=True)
+class ThumbReasons:
+    """Keys of the reasons that are offered with a thumb."""
+
+    up: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+
+
+NO_REASONS = ThumbReasons()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One question to be answered, as the engine will see it."""
+
+    person_id: str
+    conversation_id: str
+    question_id: str
+    prompt_ids: Sequence[int]
+    sampling: Sampling
 
 
 EMPTY_SCENE = Scene("", (), None)
@@ -85,11 +112,14 @@ class Classroom:
         sampling: Sampling,
         duel_share: float,
         chance: random.Random,
+        reasons: ThumbReasons = NO_REASONS,
     ) -> None:
         self._store = store
         self._registry = registry
         self._engine = engine
-        self._sampling = sampling
+        self.sampling = sampling
+        """What the owner set: the temperature served by default, and the longest reply anybody may ask for."""
+        self.reasons = reasons
         self._duel_share = duel_share
         self._chance = chance
 
@@ -100,66 +130,142 @@ class Classroom:
         return self._registry.champion()
 
     def conversations(self, person_id: str) -> list[Conversation]:
-        """The person's conversations, newest first."""
+        """The person's conversations, the one last written in first."""
         return self._store.conversations(person_id)
+
+    def search(self, person_id: str, words: str) -> list[FoundConversation]:
+        """The person's conversations in which every word occurs, in the title or in what was said."""
+        return self._store.search(person_id, plain(words, LONGEST_COMMENT))
 
     def scene(self, person_id: str, conversation_id: str) -> Scene:
         """The shown branch of a conversation; the empty scene for no id. Raises `BadInput` for somebody else's."""
         if not conversation_id:
             return EMPTY_SCENE
-        turns = self._turns(person_id, conversation_id)
+        conversation = self._store.conversation(conversation_id, person_id)
+        turns = self._store.branch(conversation_id, conversation.leaf_id, person_id)
         return Scene(
             conversation_id,
             tuple(turns[-WINDOW:]),
             self._open_duel(person_id, conversation_id),
             max(len(turns) - WINDOW, 0),
+            conversation.style,
         )
+
+    def turn(self, person_id: str, conversation_id: str, message_id: str) -> Turn:
+        """One message of a conversation, shown or not. Raises `BadInput` where there is no such one."""
+        turns = self._store.branch(conversation_id, message_id, person_id)
+        if not turns:
+            raise BadInput("This message is not in a conversation of yours; reload the page.")
+        return turns[-1]
+
+    def is_writing(self, person_id: str, conversation_id: str) -> bool:
+        """Whether an answer of this conversation is being written. Raises `BadInput` for somebody else's."""
+        return bool(conversation_id) and self._store.is_writing(conversation_id, person_id)
+
+    # ---- keeping -------------------------------------------------------------------------------------------------
+
+    def rename(self, person_id: str, conversation_id: str, title: str) -> None:
+        """Give a conversation another title."""
+        self._store.rename(conversation_id, person_id, plain(title, 10 * LONGEST_COMMENT))
+
+    def delete(self, person_id: str, conversation_id: str) -> None:
+        """Take a conversation out of the list, and its judgements out of the next night."""
+        self._store.set_deleted(conversation_id, person_id, True)
+
+    def restore(self, person_id: str, conversation_id: str) -> None:
+        """Take a deletion back."""
+        self._store.set_deleted(conversation_id, person_id, False)
+
+    def keep_style(self, person_id: str, conversation_id: str, style: Style) -> None:
+        """Keep with a conversation how it is to be answered."""
+        self._store.set_style(conversation_id, person_id, checked_style(style, self.sampling))
+
+    def show_message(self, person_id: str, conversation_id: str, message_id: str) -> None:
+        """Show the branch that goes through a message: an earlier question or answer, and what followed it."""
+        self._refuse_open_duel(person_id, conversation_id)
+        self._store.show_message(conversation_id, person_id, message_id)
 
     # ---- asking --------------------------------------------------------------------------------------------------
 
-    def ask(self, person_id: str, conversation_id: str, text: str, *, compare: bool = False) -> Lesson:
-        """Store a question (starting a conversation where there is none) and have it answered, or duelled over."""
+    def ask(
+        self, person_id: str, conversation_id: str, text: str, *, compare: bool = False, style: Style | None = None
+    ) -> Lesson:
+        """Store a question (starting a conversation where there is none) and have it answered, or duelled over.
+
+        `style` is kept with the conversation; None: the one it has.
+        """
         turns = self._turns(person_id, conversation_id)
-        self._refuse_open_duel(person_id, conversation_id)
-        text = text.strip()
-        prompt_ids = self._engine.prompt_ids([*_messages(turns), Message("user", text)])  # refuses before storing
-        conversation_id = conversation_id or self._store.start_conversation(person_id, text)
         parent = turns[-1].id if turns else None
-        question_id = self._store.add_message(conversation_id, parent, Message("user", text))
-        if compare or self._chance.random() < self._duel_share:
-            return self._compare(person_id, conversation_id, question_id, prompt_ids, question_id)
-        return self._answer(conversation_id, question_id, prompt_ids)
+        return self._put(person_id, conversation_id, turns, parent, text, compare=compare, style=style)
 
-    def ask_again(self, person_id: str, conversation_id: str) -> Lesson:
-        """Another answer to the last question; the earlier ones stay in the store beside it."""
+    def edit(
+        self, person_id: str, conversation_id: str, question_id: str, text: str, *, style: Style | None = None
+    ) -> Lesson:
+        """Ask in other words: a new branch beside a question that is shown; the earlier one stays reachable."""
+        turns = self._turns(person_id, conversation_id)
+        place = next((place for place, turn in enumerate(turns) if turn.id == question_id), None)
+        if place is None or turns[place].role != "user":
+            raise BadInput("This question is not on the page any more; reload the page and edit it there.")
+        return self._put(person_id, conversation_id, turns[:place], turns[place].parent_id, text, style=style)
+
+    def ask_again(self, person_id: str, conversation_id: str, *, style: Style | None = None) -> Lesson:
+        """Another answer to the last question; the earlier ones stay reachable beside it."""
         turns, question = self._last_question(person_id, conversation_id)
-        return self._answer(conversation_id, question.id, self._engine.prompt_ids(_messages(turns)))
+        return self._answer(self._task(person_id, conversation_id, turns, question.id, style))
 
-    def compare_again(self, person_id: str, conversation_id: str) -> Lesson:
-        """A duel over the last question; its earlier answer stays in the store."""
+    def compare_again(self, person_id: str, conversation_id: str, *, style: Style | None = None) -> Lesson:
+        """A duel over the last question; its earlier answer stays reachable."""
         turns, question = self._last_question(person_id, conversation_id)
         shown = self._store.conversation(conversation_id, person_id).leaf_id or question.id
+        task = self._task(person_id, conversation_id, turns, question.id, style)
         self._store.show_branch(conversation_id, question.id)
-        prompt_ids = self._engine.prompt_ids(_messages(turns))
-        return self._compare(person_id, conversation_id, question.id, prompt_ids, shown)
+        return self._compare(task, shown)
 
     def warm_up(self) -> str:
         """Draw one token, so that the first visitor does not wait for the first run; a warning, if there is one."""
         version, warning = self._servable(self.champion())
         prompt_ids = self._engine.prompt_ids([Message("user", "Hello")])
-        for _ in self._engine.stream(version, prompt_ids, Sampling(self._sampling.temperature, 1), seed=0):
+        for _ in self._engine.stream(version, prompt_ids, Sampling(self.sampling.temperature, 1), seed=0):
             pass
         return warning
 
     # ---- judging -------------------------------------------------------------------------------------------------
 
-    def thumb(self, person_id: str, reply_id: str, value: ThumbValue | None) -> None:
-        """Set, change or take back a thumb; returns once it is on disk."""
-        self._store.set_thumb(reply_id, person_id, value)
+    def thumb(
+        self,
+        person_id: str,
+        reply_id: str,
+        value: ThumbValue | None,
+        *,
+        reasons: Sequence[str] = (),
+        comment: str = "",
+    ) -> None:
+        """Set, change or take back a thumb with its reasons; returns once it is on disk."""
+        offered = {ThumbValue.UP: self.reasons.up, ThumbValue.DOWN: self.reasons.down, None: ()}[value]
+        if unknown := [reason for reason in reasons if reason not in offered]:
+            raise BadInput(
+                f"The reason {unknown[0]!r:.40} is not one of those offered; reload the page and choose again."
+            )
+        in_order = [reason for reason in offered if reason in reasons]
+        comment = plain(comment, LONGEST_COMMENT).strip()
+        self._store.set_thumb(reply_id, person_id, value, reasons=in_order, comment=comment)
+
+    def correct(self, person_id: str, reply_id: str, text: str) -> None:
+        """Record what the person would have answered; the conversation goes on from it."""
+        text = plain(text, LONGEST_CORRECTION).strip()
+        self._store.correct(reply_id, person_id, text, self._engine.reply_ids(text))
+
+    def withdraw_correction(self, person_id: str, reply_id: str) -> None:
+        """Take a correction back: the conversation goes on from the reply as it was written."""
+        self._store.withdraw_correction(reply_id, person_id)
 
     def vote(self, person_id: str, duel_id: str, outcome: DuelOutcome) -> Duel:
         """Decide a duel; returns once it is on disk, with the versions of both sides."""
         return self._store.decide_duel(duel_id, person_id, outcome)
+
+    def decline(self, person_id: str, duel_id: str) -> Duel:
+        """End a duel without a decision; returns once it is on disk, with the versions of both sides."""
+        return self._store.decline_duel(duel_id, person_id)
 
     def last_reply(self, person_id: str, conversation_id: str) -> str:
         """The id of the answer shown last. Raises `BadInput` where there is none, or a duel over it is open."""
@@ -186,6 +292,46 @@ class Classroom:
             raise BadInput("There is no question yet; write one first.")
         return turns[: last + 1], turns[last]
 
+    def _put(
+        self,
+        person_id: str,
+        conversation_id: str,
+        before: Sequence[Turn],
+        parent_id: str | None,
+        text: str,
+        *,
+        style: Style | None,
+        compare: bool = False,
+    ) -> Lesson:
+        """Store a question after `before` and have it answered or duelled over; a refused one leaves nothing behind."""
+        self._refuse_open_duel(person_id, conversation_id)
+        text = text.strip()
+        style = self._style(person_id, conversation_id, style)
+        prompt_ids = self._engine.prompt_ids([*_messages(style, before), Message("user", text)])
+        if conversation_id:
+            self._store.set_style(conversation_id, person_id, style)
+        else:
+            conversation_id = self._store.start_conversation(person_id, text, style)
+        question_id = self._store.add_message(conversation_id, parent_id, Message("user", text))
+        task = _Task(person_id, conversation_id, question_id, prompt_ids, sampling_of(style, self.sampling))
+        if compare or self._chance.random() < self._duel_share:
+            return self._compare(task, question_id)
+        return self._answer(task)
+
+    def _task(
+        self, person_id: str, conversation_id: str, turns: Sequence[Turn], question_id: str, style: Style | None
+    ) -> _Task:
+        """A stored question, the last of `turns`, to be answered once more."""
+        style = self._style(person_id, conversation_id, style)
+        prompt_ids = self._engine.prompt_ids(_messages(style, turns))
+        self._store.set_style(conversation_id, person_id, style)
+        return _Task(person_id, conversation_id, question_id, prompt_ids, sampling_of(style, self.sampling))
+
+    def _style(self, person_id: str, conversation_id: str, style: Style | None) -> Style:
+        if style is not None:
+            return checked_style(style, self.sampling)
+        return self._store.conversation(conversation_id, person_id).style if conversation_id else OWNERS_STYLE
+
     def _open_duel(self, person_id: str, conversation_id: str) -> Duel | None:
         """The duel that waits for a vote; one that failed, is still written in another tab, or is a draw does not."""
         duel = self._store.open_duel(conversation_id, person_id)
@@ -207,52 +353,47 @@ class Classroom:
             return self._registry.get(INITIAL), f"The initial version answers in place of {version.id}: {error}"
         return version, ""
 
-    def _answer(self, conversation_id: str, question_id: str, prompt_ids: Sequence[int]) -> Lesson:
-        return Lesson(conversation_id, False, self._single(conversation_id, question_id, prompt_ids))
+    def _answer(self, task: _Task) -> Lesson:
+        return Lesson(task.conversation_id, False, self._single(task))
 
-    def _compare(
-        self, person_id: str, conversation_id: str, question_id: str, prompt_ids: Sequence[int], fallback_leaf: str
-    ) -> Lesson:
-        drafts = self._both(person_id, conversation_id, question_id, prompt_ids, fallback_leaf)
-        return Lesson(conversation_id, True, drafts)
+    def _compare(self, task: _Task, fallback_leaf: str) -> Lesson:
+        return Lesson(task.conversation_id, True, self._both(task, fallback_leaf))
 
-    def _single(self, conversation_id: str, question_id: str, prompt_ids: Sequence[int]) -> Drafts:
+    def _single(self, task: _Task) -> Drafts:
         version, warning = self._servable(self.champion())
-        pen = self._pen(conversation_id, question_id, version, prompt_ids, show=True)
-        with closing(pen.texts()) as texts:
+        with closing(self._pen(task, version, show=True).texts()) as texts:
             for text in texts:
                 yield Draft((text,), warning)
 
-    def _both(
-        self, person_id: str, conversation_id: str, question_id: str, prompt_ids: Sequence[int], fallback_leaf: str
-    ) -> Drafts:
+    def _both(self, task: _Task, fallback_leaf: str) -> Drafts:
         """Two replies, a token of each in turn: one pace, so that speed does not tell which version writes."""
         pair = pair_versions(self._registry.list(), self.champion(), self._chance)
         (left, left_warning), (right, right_warning) = self._servable(pair.left), self._servable(pair.right)
-        pens = [self._pen(conversation_id, question_id, version, prompt_ids, show=False) for version in (left, right)]
-        self._store.start_duel(conversation_id, question_id, person_id, *(pen.reply_id for pen in pens))
+        pens = [self._pen(task, version, show=False) for version in (left, right)]
+        duel_id = self._store.start_duel(
+            task.conversation_id, task.question_id, task.person_id, *(pen.reply_id for pen in pens)
+        )
         warning = STAND_IN if left_warning or right_warning else ""
         try:
             with closing(pens[0].texts()) as left_texts, closing(pens[1].texts()) as right_texts:
                 for texts in in_step(left_texts, right_texts):
                     yield Draft(texts, warning)
         finally:
-            if self._open_duel(person_id, conversation_id) is None:
-                self._store.show_branch(conversation_id, self._readable(pens) or fallback_leaf)
+            if self._open_duel(task.person_id, task.conversation_id) is None:
+                self._store.void_duel(duel_id)
+                self._store.show_branch(task.conversation_id, self._readable(pens) or fallback_leaf)
 
     def _readable(self, pens: Sequence[Pen]) -> str | None:
         """The reply that came out with text, where a duel cannot be judged because the other one did not."""
         replies = [self._store.reply(pen.reply_id) for pen in pens]
         return next((r.id for r in replies if r.text.strip() and r.status is not ReplyStatus.FAILED), None)
 
-    def _pen(
-        self, conversation_id: str, question_id: str, version: Version, prompt_ids: Sequence[int], *, show: bool
-    ) -> Pen:
+    def _pen(self, task: _Task, version: Version, *, show: bool) -> Pen:
         seed = self._chance.getrandbits(31)
         reply_id = self._store.start_reply(
-            conversation_id, question_id, version.id, self._sampling, seed, prompt_ids, show=show
+            task.conversation_id, task.question_id, version.id, task.sampling, seed, task.prompt_ids, show=show
         )
-        return Pen(self._store, reply_id, self._engine.stream(version, prompt_ids, self._sampling, seed))
+        return Pen(self._store, reply_id, self._engine.stream(version, task.prompt_ids, task.sampling, seed))
 
 
 STAND_IN = "A version of this comparison could not be used; the initial version stands in for it (named in the log)."
@@ -273,8 +414,11 @@ def in_step(left: Iterator[str], right: Iterator[str]) -> Iterator[tuple[str, st
         yield texts[0], texts[1]
 
 
-def _messages(turns: Sequence[Turn]) -> list[Message]:
-    """What the model is shown of a branch: failed and empty replies are left out."""
-    return [
-        Message(turn.role, turn.text) for turn in turns if turn.text.strip() and turn.status is not ReplyStatus.FAILED
+def _messages(style: Style, turns: Sequence[Turn]) -> list[Message]:
+    """What the model is shown of a branch: corrections in place of replies; failed and empty replies are left out."""
+    system = [Message("system", style.system_prompt)] if style.system_prompt else []
+    return system + [
+        Message(turn.role, turn.said)
+        for turn in turns
+        if turn.said.strip() and (turn.status is not ReplyStatus.FAILED or turn.correction is not None)
     ]

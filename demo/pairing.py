@@ -1,4 +1,4 @@
-"""Which two versions meet in a duel, and on which sides. Pure: the same versions and generator give the same pair.
+"""Which versions meet in a duel or a ranking, and where each stands. Pure: the same generator gives the same choice.
 
 Most duels ask the question the next night needs answered (is the newest version better than the one that answers?);
 some go back to an earlier version, so that a slow decline over several nights would show. Before the first night the
@@ -28,6 +28,24 @@ def pair_versions(versions: Sequence[Version], champion: Version, chance: random
     sides = [champion, _opponent(versions, champion, chance)]
     chance.shuffle(sides)
     return Pair(*sides)
+
+
+def versions_to_rank(
+    versions: Sequence[Version], champion: Version, count: int, chance: random.Random
+) -> list[Version]:
+    """Who writes the replies of a ranking, in the order in which they are shown: a permutation by chance.
+
+    The champion, the newest other version, the initial one, then earlier ones by chance; where there are too few, the
+    champion writes again (another seed is another reply), then the others in turn.
+    """
+    others = [version for version in versions if version.id != champion.id and may_be_served(version)]
+    initial = [version for version in others if version.id == INITIAL]
+    trained = [version for version in others if version.id != INITIAL]
+    earlier = trained[:-1]
+    chosen = [champion, *trained[-1:], *initial, *chance.sample(earlier, len(earlier))][:count]
+    seats = [chosen[place % len(chosen)] for place in range(count)]
+    chance.shuffle(seats)
+    return seats
 
 
 def _opponent(versions: Sequence[Version], champion: Version, chance: random.Random) -> Version:

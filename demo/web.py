@@ -1,48 +1,33 @@
-"""The HTTP side: who may send what, and what every answer carries.
-
-- A page gives its visitor a signed, HttpOnly, SameSite=Lax cookie; events never hand out identities.
-- A request that a page of another site makes is refused: Gradio by itself would mirror any Origin.
-- The content security policy keeps the browser from loading anything from other hosts, also pictures that a model's
-  Markdown names.
-"""
+"""The site: the pages of each language, the log-in, the health check, and the gate in front of them all."""
 
 import warnings
+from collections.abc import Collection
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import gradio as gr
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi.responses import FileResponse, RedirectResponse
 
 from demo.app import ASSETS, THEME, build_pages
+from demo.attempts import Attempts
+from demo.catalogue import LANGUAGES, Words
 from demo.classroom import Classroom
 from demo.explanations import Explanations
-from demo.identity import COOKIE, Visitors
+from demo.feedback_room import FeedbackRoom
+from demo.gate import Gate
+from demo.gradio_words import gradio_words
+from demo.identity import Visitors
+from demo.languages import PREFIX
+from demo.login import login_routes
 from demo.nights import Nights
+from demo.pages.feedback_files import feedback_file_routes
+from demo.rank_room import RankRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
-YEAR = 365 * 24 * 3600
-PAGES = frozenset({"/", "/school", "/school/"})
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "; ".join(
-        [
-            "default-src 'self'",
-            "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-            "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data: blob:",
-            "font-src 'self' data:",
-            "connect-src 'self'",
-            "form-action 'self'",
-            "frame-ancestors 'self'",
-        ]
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+SCRIPTS = ("streams.js", "gradio_words.js")
+STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css")
+OWN_NAMES = frozenset({"localhost"})
 
 
 def create_app(
@@ -56,43 +41,60 @@ def create_app(
     model_name: str,
     is_small: bool,
     effort: str,
+    rank_room: RankRoom,
+    feedback_room: FeedbackRoom,
+    host_names: Collection[str] = (),
 ) -> FastAPI:
-    """The whole site: health check, pages, and the gate in front of both."""
+    """The whole site."""
     app = FastAPI(title="NightSchool", openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get("/healthz")
     def healthz() -> dict[str, object]:
         return {"ok": True, "champion": classroom.champion().id, "model": model_name}
 
-    model_line = f"{model_name}, a small English model" if is_small else model_name
-    pages = build_pages(
-        classroom=classroom,
-        nights=nights,
-        explanations=explanations,
-        book=book,
-        store=store,
-        visitors=visitors,
-        model_line=model_line,
-        effort=effort,
-    )
-    app = mount(app, pages)
-    app.add_middleware(Gate, visitors=visitors)
+    app.include_router(login_routes(visitors, Attempts()))
+    app.include_router(feedback_file_routes(feedback_room, visitors))
+    for language in reversed(LANGUAGES):  # the first one lies at "/", which would swallow the others
+        words = Words(language)
+        pages = build_pages(
+            classroom=classroom,
+            nights=nights,
+            explanations=explanations,
+            book=book,
+            store=store,
+            visitors=visitors,
+            model_line=words("common.small_model", model=model_name) if is_small else model_name,
+            effort=effort,
+            rank_room=rank_room,
+            feedback_room=feedback_room,
+            words=words,
+        )
+        app = mount(app, pages, words)
+    app.add_middleware(Gate, visitors=visitors, host_names=OWN_NAMES | {name.lower() for name in host_names})
     return app
 
 
-def mount(app: FastAPI, pages: gr.Blocks) -> FastAPI:
-    """Put the pages at `/`, with everything switched off that would store or fetch things elsewhere."""
+def mount(app: FastAPI, pages: gr.Blocks, words: Words) -> FastAPI:
+    """Put the pages of a language in their place, with all switched off that would store or fetch things elsewhere."""
+    prefix = PREFIX[words.language]
+    if prefix:
+        app.get(f"{prefix}/favicon.ico")(lambda: FileResponse(ASSETS / "icon.svg"))
+        app.get(prefix)(lambda: RedirectResponse(f"{prefix}/", 303))
+    told = [
+        f"window.nightschoolGradioWords = {gradio_words(words)};",
+        *((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS),
+    ]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")
         return gr.mount_gradio_app(
             app,
             pages,
-            path="/",
+            path=prefix or "/",
             theme=THEME,
-            css_paths=[ASSETS / "look.css"],
+            css_paths=[ASSETS / name for name in STYLES],
             js=(ASSETS / "keys.js").read_text(encoding="utf-8"),
-            head=f"<script>{(ASSETS / 'streams.js').read_text(encoding='utf-8')}</script>",
-            favicon_path=str(ASSETS / "icon.svg"),
+            head="".join(f"<script>{script}</script>" for script in told),
+            favicon_path=None if prefix else str(ASSETS / "icon.svg"),
             run_history=False,
             footer_links=[],
             enable_monitoring=False,
@@ -100,50 +102,6 @@ def mount(app: FastAPI, pages: gr.Blocks) -> FastAPI:
             ssr_mode=False,
             max_file_size=1024,
         )
-
-
-class Gate:
-    """ASGI middleware: refuses foreign origins, adds the security headers, gives new visitors their cookie."""
-
-    def __init__(self, app: ASGIApp, visitors: Visitors) -> None:
-        self._app = app
-        self._visitors = visitors
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        new_cookie = self._cookie_for(scope, headers)
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
-                answer.update(SECURITY_HEADERS)
-                if new_cookie is not None:
-                    answer.append("Set-Cookie", new_cookie)
-            await send(message)
-
-        if is_foreign(headers):
-            refusal = PlainTextResponse("This request came from a page of another site and was refused.", 403)
-            await refusal(scope, receive, send_with_headers)
-        else:
-            await self._app(scope, receive, send_with_headers)
-
-    def _cookie_for(self, scope: Scope, headers: Headers) -> str | None:
-        """The Set-Cookie value for a visitor who opens a page without a valid cookie."""
-        if scope["method"] != "GET" or scope["path"] not in PAGES or is_foreign(headers):
-            return None
-        if self._visitors.read(HTTPConnection(scope).cookies) is not None:
-            return None
-        secure = "; Secure" if scope["scheme"] == "https" else ""
-        return f"{COOKIE}={self._visitors.issue()}; Max-Age={YEAR}; Path=/; HttpOnly; SameSite=Lax{secure}"
-
-
-def is_foreign(headers: Headers) -> bool:
-    """Whether a script or form of another site made the request. Opening a link from elsewhere is not foreign."""
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 def secret_path(db: Path) -> Path:

@@ -1,4 +1,7 @@
-"""One reply being written: a stream of texts whose row is closed whichever way the stream ends."""
+"""One reply being written: a stream of texts whose row is closed whichever way the stream ends.
+
+What is written is stored every second, so that a server that is killed leaves what people have read.
+"""
 
 import logging
 import time
@@ -8,6 +11,9 @@ from nightschool.engine import Piece
 from nightschool.errors import NightSchoolError
 from nightschool.feedback import FeedbackStore
 from nightschool.records import ReplyStatus
+
+STORED_EVERY = 1.0
+"""Seconds between two writes of a reply that grows."""
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +31,7 @@ class Pen:
         self._pieces = pieces
         self._text = ""
         self._token_ids: tuple[int, ...] = ()
-        self._started = time.monotonic()
+        self._started = self._stored_at = time.monotonic()
         self._first_token_seconds: float | None = None
 
     def texts(self) -> Generator[str, None, None]:
@@ -54,6 +60,10 @@ class Pen:
         self._text, self._token_ids = piece.text, piece.token_ids
         if piece.token_ids and self._first_token_seconds is None:
             self._first_token_seconds = time.monotonic() - self._started
+
+        if piece.token_ids and time.monotonic() - self._stored_at >= STORED_EVERY:
+            self._stored_at = time.monotonic()
+            self._store.finish_reply(self.reply_id, self._text, self._token_ids, ReplyStatus.STREAMING)
 
     def _finish(self, status: ReplyStatus) -> None:
         close = getattr(self._pieces, "close", None)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from nightschool.chat_format import fit_prompt
+from nightschool.chat_format import encode_text, fit_prompt
 from nightschool.engine import Piece
 from nightschool.model import BaseModel
 from nightschool.records import Message, Sampling, Version
@@ -39,6 +39,11 @@ class EmbeddedEngine:
         """See `Engine.prompt_ids`."""
         with self._tokenizing:
             return fit_prompt(self._base.tokenizer, messages, self._prompt_limit)
+
+    def reply_ids(self, text: str) -> list[int]:
+        """See `Engine.reply_ids`."""
+        with self._tokenizing:
+            return [*encode_text(self._base.tokenizer, text), self._base.tokenizer.eos_token_id]
 
     def prepare(self, version: Version) -> None:
         """See `Engine.prepare`."""

@@ -28,6 +28,10 @@ class Engine(Protocol):
         """
         ...
 
+    def reply_ids(self, text: str) -> list[int]:
+        """Token ids of a reply that a person wrote, end-of-turn token included."""
+        ...
+
     def prepare(self, version: Version) -> None:
         """Have the version in memory. Raises `DamagedVersion` when it must not be served."""
         ...

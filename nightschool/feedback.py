@@ -3,39 +3,60 @@
 A conversation is a tree of messages: a regeneration adds a sibling, nothing is overwritten, and `leaf_id` names the end
 of the branch that is shown. Every method that takes a person refuses rows of somebody else as if they did not exist.
 
-The longer work is done by functions on the open database, which only this store calls: `feedback_judging` (thumbs,
-rankings, corrections), `feedback_reading` (what the night reads) and `feedback_import` (preferences made elsewhere).
+The longer work is done by functions on the open database, which only this store calls: `feedback_conversations` (list,
+search, branches), `feedback_judging` (thumbs, rankings, corrections), `feedback_duels` (how they end),
+`feedback_rounds` (what is put to people to rank), `feedback_reading` (what the night reads), `feedback_tally` (how much
+there is of it), `feedback_browsing` (what people look through), `feedback_import` and `feedback_export` (judgements
+made or used elsewhere) and `feedback_erasing`.
 """
 
 import json
-import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from nightschool import feedback_judging
-from nightschool.errors import BadInput
-from nightschool.feedback_import import add_preferences
+from nightschool import (
+    feedback_browsing,
+    feedback_conversations,
+    feedback_duels,
+    feedback_erasing,
+    feedback_judging,
+    feedback_rounds,
+)
+from nightschool.browsing import Erasure, FeedbackCounts, FeedbackFilter, FeedbackItem, FeedbackKind
+from nightschool.errors import BadInput, StoreError
+from nightschool.examples import Example, TrainerFormat
+from nightschool.feedback_export import read_examples
+from nightschool.feedback_import import add_opinions, add_preferences
 from nightschool.feedback_reading import read_snapshot
 from nightschool.feedback_rows import (
     SELECT_REPLIES,
+    conversation_of,
     duel_of,
     ensure_person,
     insert_message,
     reply_of,
+    style_columns,
     title_of,
-    turn_of,
 )
+from nightschool.feedback_tally import read_tally
 from nightschool.ids import new_id, utc_now
 from nightschool.records import (
+    OWNERS_STYLE,
     Conversation,
     Duel,
     DuelOutcome,
     FeedbackSnapshot,
+    FoundConversation,
     Message,
+    Opinion,
     Preference,
+    RankingRound,
     Reply,
     ReplyStatus,
+    RoundOutcome,
     Sampling,
+    Style,
+    Tally,
     ThumbValue,
     Turn,
 )
@@ -79,7 +100,7 @@ class FeedbackStore:
 
     # ---- conversations -------------------------------------------------------------------------------------------
 
-    def start_conversation(self, person_id: str, first_words: str) -> str:
+    def start_conversation(self, person_id: str, first_words: str, style: Style = OWNERS_STYLE) -> str:
         """A new, empty conversation titled by the first words; returns its id."""
         conversation_id = new_id()
         with self._database.write() as db:
@@ -91,22 +112,44 @@ class FeedbackStore:
                     "title": title_of(first_words),
                     "created_at": utc_now(),
                     "leaf_id": None,
+                    **style_columns(style),
                 }
             )
         return conversation_id
 
     def conversation(self, conversation_id: str, person_id: str) -> Conversation:
-        row = self._one("SELECT * FROM conversations WHERE id = ? AND person_id = ?", conversation_id, person_id)
+        row = self._one(
+            f"""SELECT * FROM conversations c
+                WHERE id = ? AND person_id = ? AND deleted_at IS NULL AND {feedback_conversations.OF_CHAT}""",
+            conversation_id,
+            person_id,
+        )
         if row is None:
-            raise BadInput("This conversation is not yours or does not exist; start a new one.")
-        return Conversation(**row)
+            raise BadInput(feedback_conversations.NOT_YOURS)
+        return conversation_of(row)
 
     def conversations(self, person_id: str) -> list[Conversation]:
-        """All of one person's conversations, newest first."""
-        rows = self._database.read().query(
-            "SELECT * FROM conversations WHERE person_id = ? ORDER BY created_at DESC, id DESC", [person_id]
-        )
-        return [Conversation(**row) for row in rows]
+        """All of one person's conversations that are not deleted, the one last written in first."""
+        return feedback_conversations.listed(self._database.read(), person_id)
+
+    def search(self, person_id: str, words: str) -> list[FoundConversation]:
+        """This person's conversations in whose title, messages or corrections every word occurs, newest first."""
+        return feedback_conversations.search(self._database.read(), person_id, words)
+
+    def rename(self, conversation_id: str, person_id: str, title: str) -> None:
+        """Give a conversation another title. Raises `BadInput` for a blank one."""
+        with self._database.write() as db:
+            feedback_conversations.rename(db, conversation_id, person_id, title)
+
+    def set_deleted(self, conversation_id: str, person_id: str, deleted: bool) -> None:
+        """Delete a conversation, or take that back. Deleted, it is as good as missing; its judgements do not count."""
+        with self._database.write() as db:
+            feedback_conversations.set_deleted(db, conversation_id, person_id, deleted)
+
+    def set_style(self, conversation_id: str, person_id: str, style: Style) -> None:
+        """Keep with a conversation how it is to be answered."""
+        with self._database.write() as db:
+            feedback_conversations.set_style(db, conversation_id, person_id, style)
 
     def add_message(self, conversation_id: str, parent_id: str | None, message: Message) -> str:
         """Append a message under `parent_id` (None: the first one) and make it the shown end; returns its id."""
@@ -120,29 +163,22 @@ class FeedbackStore:
         """The turns from the first message to `leaf_id`, oldest first, with this person's thumbs."""
         if leaf_id is None:
             return []
-        rows = self._database.read().query(
-            """WITH RECURSIVE branch(id, depth) AS (
-                SELECT :leaf, 0
-                UNION ALL
-                SELECT m.parent_id, depth + 1 FROM branch JOIN messages m ON m.id = branch.id
-                WHERE m.parent_id IS NOT NULL
-            )
-            SELECT m.id, m.parent_id, m.role, m.text, m.created_at, r.status, r.version, t.value AS thumb,
-                   (SELECT count(*) FROM messages s WHERE s.parent_id = m.parent_id AND s.role = m.role) AS siblings
-            FROM branch
-            JOIN messages m ON m.id = branch.id AND m.conversation_id = :conversation
-            JOIN conversations c ON c.id = m.conversation_id AND c.person_id = :person
-            LEFT JOIN replies r ON r.id = m.id
-            LEFT JOIN thumbs t ON t.reply_id = m.id AND t.person_id = :person AND t.replaced_at IS NULL
-            ORDER BY branch.depth DESC""",
-            {"leaf": leaf_id, "conversation": conversation_id, "person": person_id},
-        )
-        return [turn_of(row) for row in rows]
+        return feedback_conversations.branch(self._database.read(), conversation_id, leaf_id, person_id)
 
     def show_branch(self, conversation_id: str, leaf_id: str) -> None:
         """Make `leaf_id` the end of the branch that is shown."""
         with self._database.write() as db:
             db.table("conversations").update(conversation_id, {"leaf_id": leaf_id})
+
+    def show_message(self, conversation_id: str, person_id: str, message_id: str) -> None:
+        """Show the newest branch that goes through a message. Raises `BadInput` where it is not in the conversation."""
+        with self._database.write() as db:
+            feedback_conversations.show_message(db, conversation_id, person_id, message_id)
+
+    def is_writing(self, conversation_id: str, person_id: str) -> bool:
+        """Whether a reply of a conversation is still being written."""
+        self.conversation(conversation_id, person_id)
+        return feedback_conversations.is_writing(self._database.read(), conversation_id)
 
     # ---- replies -------------------------------------------------------------------------------------------------
 
@@ -190,7 +226,7 @@ class FeedbackStore:
         first_token_seconds: float | None = None,
         seconds: float | None = None,
     ) -> None:
-        """Write the text and tokens of a reply that ended, whichever way it ended."""
+        """Write the text and tokens of a reply that ended, whichever way, or (`STREAMING`) of one that still grows."""
         with self._database.write() as db:
             db.table("messages").update(reply_id, {"text": text})
             db.table("replies").update(
@@ -217,10 +253,18 @@ class FeedbackStore:
 
     # ---- thumbs, rankings, corrections ---------------------------------------------------------------------------
 
-    def set_thumb(self, reply_id: str, person_id: str, value: ThumbValue | None) -> None:
-        """Set, change or (None) take back this person's thumb on a reply in a conversation of theirs."""
+    def set_thumb(
+        self,
+        reply_id: str,
+        person_id: str,
+        value: ThumbValue | None,
+        *,
+        reasons: Sequence[str] = (),
+        comment: str = "",
+    ) -> None:
+        """Set, change or (None) take back this person's thumb, with its reasons, on a reply of their conversations."""
         with self._database.write() as db:
-            feedback_judging.set_thumb(db, reply_id, person_id, value)
+            feedback_judging.set_thumb(db, reply_id, person_id, value, reasons, comment)
 
     def rank(self, person_id: str, reply_ids: Sequence[str], ranks: Sequence[int]) -> str:
         """Record a person's order of 2 to 8 written replies to one question of theirs; returns the ranking's id.
@@ -240,6 +284,67 @@ class FeedbackStore:
         """
         with self._database.write() as db:
             return feedback_judging.add_correction(db, reply_id, person_id, text, token_ids)
+
+    def withdraw_correction(self, reply_id: str, person_id: str) -> None:
+        """Take this person's correction of a reply back; it stays as history."""
+        with self._database.write() as db:
+            feedback_judging.withdraw_correction(db, reply_id, person_id)
+
+    # ---- rounds of the Rank page ---------------------------------------------------------------------------------
+
+    def start_round(self, person_id: str, prompt_id: str, language: str, text: str) -> tuple[str, str, str]:
+        """Put a prompt to a person in a conversation of its own; (round, conversation, question)."""
+        with self._database.write() as db:
+            round_id = feedback_rounds.add_round(db, person_id, prompt_id, language, text)
+            return round_id, *feedback_rounds.place_of(db, round_id)
+
+    def seat_replies(self, round_id: str, reply_ids: Sequence[str]) -> None:
+        """Keep the order in which the replies of a round are first shown."""
+        with self._database.write() as db:
+            feedback_rounds.seat(db, round_id, reply_ids)
+
+    def keep_seated(self, round_id: str, reply_ids: Sequence[str]) -> None:
+        """Leave only these replies of a round to be put in order."""
+        with self._database.write() as db:
+            feedback_rounds.keep_seated(db, round_id, reply_ids)
+
+    def open_rounds(self, person_id: str, language: str) -> list[str]:
+        """The person's undecided rounds in one language, oldest first: the first one is shown."""
+        return feedback_rounds.open_rounds(self._database.read(), person_id, language)
+
+    def asked_prompts(self, person_id: str) -> list[str]:
+        """The bank's prompts that this person was asked about, each as often as that."""
+        return feedback_rounds.asked_prompts(self._database.read(), person_id)
+
+    def ranking_round(self, round_id: str, person_id: str) -> RankingRound:
+        with self._database.snapshot() as db:
+            return feedback_rounds.read_round(db, round_id, person_id)
+
+    def rank_round(self, round_id: str, person_id: str, reply_ids: Sequence[str], ranks: Sequence[int]) -> None:
+        """Decide a round by an order of its replies, once; the same order again is the same one vote.
+
+        Raises `BadInput` when it was decided otherwise, is somebody else's, or as `rank` does.
+        """
+        with self._database.write() as db:
+            feedback_rounds.rank_round(db, round_id, person_id, reply_ids, ranks)
+
+    def close_round(self, round_id: str, person_id: str, outcome: RoundOutcome) -> None:
+        """End a round without an order. Raises `BadInput` when it was decided before or is somebody else's."""
+        with self._database.write() as db:
+            feedback_rounds.close_round(db, round_id, person_id, outcome)
+
+    def reopen_last_round(self, person_id: str, language: str) -> str:
+        """Take back the person's last order or skip in a language; the round that is open again."""
+        with self._database.write() as db:
+            return feedback_rounds.reopen_last(db, person_id, language)
+
+    def has_decided_round(self, person_id: str, language: str) -> bool:
+        """Whether there is an order or a skip to take back."""
+        return feedback_rounds.last_decided(self._database.read(), person_id, language) is not None
+
+    def count_ranked(self, person_id: str) -> int:
+        """How many rounds the person put in order."""
+        return feedback_rounds.count_ranked(self._database.read(), person_id)
 
     # ---- duels ---------------------------------------------------------------------------------------------------
 
@@ -266,7 +371,8 @@ class FeedbackStore:
         """The undecided duel about the conversation's shown end, if there is one with two replies to judge."""
         row = self._one(
             """SELECT d.id FROM duels d JOIN conversations c ON c.id = d.conversation_id AND c.leaf_id = d.question_id
-               WHERE d.conversation_id = ? AND d.person_id = ? AND d.outcome IS NULL ORDER BY d.id DESC LIMIT 1""",
+               WHERE d.conversation_id = ? AND d.person_id = ? AND d.outcome IS NULL AND d.closed_at IS NULL
+               ORDER BY d.id DESC LIMIT 1""",
             conversation_id,
             person_id,
         )
@@ -284,27 +390,26 @@ class FeedbackStore:
     def decide_duel(self, duel_id: str, person_id: str, outcome: DuelOutcome) -> Duel:
         """Decide a duel once; the chosen reply (on a tie or both bad: one of them by chance) continues the talk.
 
-        Raises `BadInput` when the duel was decided before, is somebody else's, or its replies are not both written.
+        The same decision again changes nothing. Raises `BadInput` when the duel was decided otherwise or declined
+        before, is somebody else's, or its replies are not both written.
         """
         with self._database.write() as db:
-            row = next(db.query("SELECT * FROM duels WHERE id = ? AND person_id = ?", [duel_id, person_id]), None)
-            if row is None:
-                raise BadInput("This duel is not yours or does not exist; reload the page.")
-            if row["outcome"] is not None:
-                raise BadInput("This duel was already decided; a duel takes one vote.")
-            unfinished = db.execute(
-                """SELECT count(*) FROM replies r JOIN messages m ON m.id = r.id
-                   WHERE r.id IN (?, ?) AND (r.status IN ('streaming', 'failed') OR trim(m.text) = '')""",
-                [row["left_reply"], row["right_reply"]],
-            ).fetchone()[0]
-            if unfinished:
-                raise BadInput("Both answers must be written before the duel can be decided; wait, or ask again.")
-            chosen = {DuelOutcome.LEFT: row["left_reply"], DuelOutcome.RIGHT: row["right_reply"]}.get(
-                outcome, random.choice([row["left_reply"], row["right_reply"]])
-            )
-            db.table("duels").update(duel_id, {"outcome": outcome, "decided_at": utc_now()})
-            db.table("conversations").update(row["conversation_id"], {"leaf_id": chosen})
+            feedback_duels.decide(db, duel_id, person_id, outcome)
         return self.duel(duel_id, person_id)
+
+    def decline_duel(self, duel_id: str, person_id: str) -> Duel:
+        """End a duel without a decision, once; one of its replies, by chance, continues the talk.
+
+        Raises as `decide_duel` does.
+        """
+        with self._database.write() as db:
+            feedback_duels.decline(db, duel_id, person_id)
+        return self.duel(duel_id, person_id)
+
+    def void_duel(self, duel_id: str) -> None:
+        """End a duel that cannot be judged, so that its replies stand beside the others."""
+        with self._database.write() as db:
+            feedback_duels.void(db, duel_id)
 
     def import_preferences(self, person_id: str, preferences: Sequence[Preference]) -> int:
         """Store preferences made elsewhere as decided duels, each in a conversation of its own, all or none.
@@ -314,6 +419,65 @@ class FeedbackStore:
         with self._database.write() as db:
             return add_preferences(db, person_id, preferences)
 
+    def import_judgements(self, person_id: str, preferences: Sequence[Preference], opinions: Sequence[Opinion]) -> int:
+        """Store preferences, and opinions as thumbs, as `import_preferences` does, all or none."""
+        with self._database.write() as db:
+            return add_preferences(db, person_id, preferences) + add_opinions(db, person_id, opinions)
+
+    # ---- looking through feedback --------------------------------------------------------------------------------
+
+    def feedback(self, wanted: FeedbackFilter, limit: int = -1, offset: int = 0) -> list[FeedbackItem]:
+        """What people judged, newest first: `limit` items (-1: all) after the first `offset`."""
+        return feedback_browsing.find_items(self._database.read(), wanted, limit, offset)
+
+    def count_feedback(self, wanted: FeedbackFilter) -> FeedbackCounts:
+        """How much of each kind there is."""
+        return feedback_browsing.count_items(self._database.read(), wanted)
+
+    def feedback_by_day(self, wanted: FeedbackFilter, minutes: int = 0) -> dict[str, FeedbackCounts]:
+        """Day -> what was judged on it, oldest first; `minutes` is the local time's distance from UTC."""
+        return feedback_browsing.count_days(self._database.read(), wanted, minutes)
+
+    def judged_versions(self, person_id: str | None) -> list[str]:
+        """The versions whose answers were judged by this person, or (None) by anybody."""
+        return feedback_browsing.judged_versions(self._database.read(), person_id)
+
+    def judging_people(self) -> list[tuple[str, int]]:
+        """Everybody who judged something, with how much; the busiest first."""
+        return feedback_browsing.judging_people(self._database.read())
+
+    def examples(self, shape: TrainerFormat, person_id: str | None = None) -> list[Example]:
+        """Feedback for a trainer elsewhere: one person's, or (None) everybody's who consents."""
+        with self._database.snapshot() as db:
+            return read_examples(db, shape, person_id)
+
+    # ---- deleting for good ---------------------------------------------------------------------------------------
+
+    def erase_feedback(self, kind: FeedbackKind, item_id: str, person_id: str | None) -> Erasure:
+        """Delete one item of this person's, or (None) of anybody's, with its history.
+
+        Raises `BadInput` when there is none of that id, or it is somebody else's.
+        """
+        with self._database.write() as db:
+            erasure = feedback_erasing.erase_item(db, kind, item_id, person_id)
+        self._database.scrub()
+        return erasure
+
+    def erase_person(self, person_id: str) -> Erasure:
+        """Delete everything of a person: conversations, judgements, consent. No byte of it stays in the files.
+
+        Raises `BadInput` while an answer of theirs is being written, `StoreError` when a reader kept the write-ahead
+        log from being emptied: the rows are gone then, but their bytes are not yet.
+        """
+        with self._database.write() as db:
+            erasure = feedback_erasing.erase_person(db, person_id)
+        if not self._database.scrub():
+            raise StoreError(
+                "Your data is deleted, but its last traces lie in the write-ahead log, which is being read; delete "
+                "again in a minute, or restart the program, which clears it."
+            )
+        return erasure
+
     # ---- for the night -------------------------------------------------------------------------------------------
 
     def keep_sides(self, sides: Mapping[str, str]) -> None:
@@ -321,10 +485,11 @@ class FeedbackStore:
         with self._database.write() as db:
             for conversation_id, side in sides.items():
                 db.execute(
-                    """INSERT INTO split_sides (conversation_id, side, decided_at) VALUES (?, ?, ?)
+                    """INSERT INTO split_sides (conversation_id, side, decided_at)
+                       SELECT id, ?, ? FROM conversations WHERE id = ?  -- not one that was deleted meanwhile
                        ON CONFLICT (conversation_id) DO UPDATE
                        SET side = excluded.side, decided_at = excluded.decided_at WHERE side <> excluded.side""",
-                    [conversation_id, side, utc_now()],
+                    [side, utc_now(), conversation_id],
                 )
 
     def snapshot(self) -> FeedbackSnapshot:
@@ -332,11 +497,18 @@ class FeedbackStore:
         with self._database.snapshot() as db:
             return read_snapshot(db)
 
+    def tally(self) -> Tally:
+        """How much people who consent had judged by now."""
+        return read_tally(self._database.read())
+
     def counts(self) -> tuple[int, int]:
-        """How many decided duels and active thumbs there are."""
+        """How many decided duels and active thumbs there are in conversations that are not deleted."""
         row = self._one(
-            """SELECT (SELECT count(*) FROM duels WHERE outcome IS NOT NULL) AS duels,
-                      (SELECT count(*) FROM thumbs WHERE replaced_at IS NULL) AS thumbs"""
+            """SELECT (SELECT count(*) FROM duels d JOIN conversations c ON c.id = d.conversation_id
+                       WHERE d.outcome IS NOT NULL AND c.deleted_at IS NULL) AS duels,
+                      (SELECT count(*) FROM thumbs t JOIN messages m ON m.id = t.reply_id
+                       JOIN conversations c ON c.id = m.conversation_id
+                       WHERE t.replaced_at IS NULL AND c.deleted_at IS NULL) AS thumbs"""
         )
         assert row is not None  # an aggregate always has one row
         return int(row["duels"]), int(row["thumbs"])

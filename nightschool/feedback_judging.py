@@ -18,25 +18,36 @@ FEWEST_RANKED, MOST_RANKED = 2, 8
 NOT_YOURS = "This reply is not in a conversation of yours; reload the page and vote there."
 
 
-def set_thumb(db: sqlite_utils.Database, reply_id: str, person_id: str, value: ThumbValue | None) -> None:
+def set_thumb(
+    db: sqlite_utils.Database,
+    reply_id: str,
+    person_id: str,
+    value: ThumbValue | None,
+    reasons: Sequence[str] = (),
+    comment: str = "",
+) -> None:
     if not _own_replies(db, person_id, [reply_id]):
         raise BadInput(NOT_YOURS)
     active = db.execute(
-        "SELECT value FROM thumbs WHERE reply_id = ? AND person_id = ? AND replaced_at IS NULL", [reply_id, person_id]
+        "SELECT value, reasons, comment FROM thumbs WHERE reply_id = ? AND person_id = ? AND replaced_at IS NULL",
+        [reply_id, person_id],
     ).fetchone()
-    if (active[0] if active else None) == value:
+    wanted = None if value is None else (value, json.dumps(list(reasons)), comment)
+    if active == wanted:
         return  # the same click twice is one vote
     db.execute(
         "UPDATE thumbs SET replaced_at = ? WHERE reply_id = ? AND person_id = ? AND replaced_at IS NULL",
         [utc_now(), reply_id, person_id],
     )
-    if value is not None:
+    if wanted is not None:
         db.table("thumbs").insert(
             {
                 "id": new_id(),
                 "reply_id": reply_id,
                 "person_id": person_id,
-                "value": value,
+                "value": wanted[0],
+                "reasons": wanted[1],
+                "comment": wanted[2],
                 "created_at": utc_now(),
             }
         )
@@ -103,10 +114,7 @@ def add_correction(
         raise BadInput("The correction is empty; write what you would have answered.")
     if text.strip() == reply["text"].strip():
         raise BadInput("The correction says the same as the reply; change it, or give the reply a thumb up.")
-    db.execute(
-        "UPDATE corrections SET replaced_at = ? WHERE reply_id = ? AND person_id = ? AND replaced_at IS NULL",
-        [utc_now(), reply_id, person_id],
-    )
+    withdraw_correction(db, reply_id, person_id)
     correction_id = new_id()
     db.table("corrections").insert(
         {
@@ -121,13 +129,20 @@ def add_correction(
     return correction_id
 
 
+def withdraw_correction(db: sqlite_utils.Database, reply_id: str, person_id: str) -> None:
+    db.execute(
+        "UPDATE corrections SET replaced_at = ? WHERE reply_id = ? AND person_id = ? AND replaced_at IS NULL",
+        [utc_now(), reply_id, person_id],
+    )
+
+
 def _own_replies(db: sqlite_utils.Database, person_id: str, reply_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Those of the replies that lie in conversations of this person."""
     return list(
         db.query(
             """SELECT r.id, r.status, m.text, m.conversation_id, m.parent_id AS question_id
                FROM replies r JOIN messages m ON m.id = r.id JOIN conversations c ON c.id = m.conversation_id
-               WHERE r.id IN (SELECT value FROM json_each(?)) AND c.person_id = ?""",
+               WHERE r.id IN (SELECT value FROM json_each(?)) AND c.person_id = ? AND c.deleted_at IS NULL""",
             [json.dumps(list(reply_ids)), person_id],
         )
     )

@@ -14,12 +14,18 @@ from nightschool.records import Correction, FeedbackSnapshot, Ranking, Reply, Th
 Row = dict[str, Any]
 
 _CONSENTS = "IN (SELECT id FROM people WHERE consent = 1)"
+_KEPT = "IN (SELECT id FROM conversations WHERE deleted_at IS NULL)"
 
 
 def read_snapshot(db: sqlite_utils.Database) -> FeedbackSnapshot:
     """Read everything inside the caller's read transaction, so that all of it is of the same moment."""
     taken_at = utc_now()
-    duels = list(db.query(f"SELECT * FROM duels WHERE outcome IS NOT NULL AND person_id {_CONSENTS} ORDER BY id"))
+    duels = list(
+        db.query(
+            f"""SELECT * FROM duels WHERE outcome IS NOT NULL AND person_id {_CONSENTS} AND conversation_id {_KEPT}
+                ORDER BY id"""
+        )
+    )
     thumbs, corrections = _active(db, "thumbs"), _active(db, "corrections")
     rankings = _newest_rankings(db)
     ranked = _ranked_replies(db, rankings)
@@ -46,7 +52,8 @@ def _active(db: sqlite_utils.Database, table: str) -> list[Row]:
         db.query(
             f"""SELECT judged.*, m.conversation_id, m.parent_id AS question_id
                 FROM {table} judged JOIN messages m ON m.id = judged.reply_id
-                WHERE judged.replaced_at IS NULL AND judged.person_id {_CONSENTS} ORDER BY judged.id"""
+                WHERE judged.replaced_at IS NULL AND judged.person_id {_CONSENTS} AND m.conversation_id {_KEPT}
+                ORDER BY judged.id"""
         )
     )
 
@@ -54,9 +61,9 @@ def _active(db: sqlite_utils.Database, table: str) -> list[Row]:
 def _newest_rankings(db: sqlite_utils.Database) -> list[Row]:
     return list(
         db.query(
-            f"""SELECT * FROM rankings this WHERE person_id {_CONSENTS} AND id = (
+            f"""SELECT * FROM rankings this WHERE person_id {_CONSENTS} AND conversation_id {_KEPT} AND id = (
                     SELECT max(id) FROM rankings
-                    WHERE question_id = this.question_id AND person_id = this.person_id
+                    WHERE question_id = this.question_id AND person_id = this.person_id AND undone_at IS NULL
                 ) ORDER BY id"""
         )
     )
@@ -82,7 +89,7 @@ def _openings(db: sqlite_utils.Database) -> dict[str, str]:
     rows = db.query(
         f"""SELECT m.conversation_id, m.text, min(m.id)
             FROM messages m JOIN conversations c ON c.id = m.conversation_id
-            WHERE m.role = 'user' AND c.person_id {_CONSENTS} GROUP BY m.conversation_id"""
+            WHERE m.role = 'user' AND c.person_id {_CONSENTS} AND c.deleted_at IS NULL GROUP BY m.conversation_id"""
     )
     return {row["conversation_id"]: row["text"] for row in rows}
 

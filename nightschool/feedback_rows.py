@@ -8,7 +8,17 @@ from typing import Any
 import sqlite_utils
 
 from nightschool.ids import utc_now
-from nightschool.records import Duel, DuelOutcome, Message, Reply, ReplyStatus, ThumbValue, Turn
+from nightschool.records import (
+    Conversation,
+    Duel,
+    DuelOutcome,
+    Message,
+    Reply,
+    ReplyStatus,
+    Style,
+    ThumbValue,
+    Turn,
+)
 
 TITLE_LENGTH = 60
 
@@ -51,7 +61,7 @@ def duel_of(row: Mapping[str, Any], replies: Mapping[str, Reply]) -> Duel:
     )
 
 
-def turn_of(row: Mapping[str, Any]) -> Turn:
+def turn_of(row: Mapping[str, Any], siblings: tuple[str, ...]) -> Turn:
     return Turn(
         id=row["id"],
         parent_id=row["parent_id"],
@@ -61,8 +71,31 @@ def turn_of(row: Mapping[str, Any]) -> Turn:
         status=ReplyStatus(row["status"]) if row["status"] else None,
         version=row["version"],
         thumb=ThumbValue(row["thumb"]) if row["thumb"] else None,
-        sibling_count=max(row["siblings"], 1),
+        reasons=tuple(json.loads(row["reasons"] or "[]")),
+        comment=row["comment"] or "",
+        correction=row["correction"],
+        siblings=siblings,
     )
+
+
+def conversation_of(row: Mapping[str, Any]) -> Conversation:
+    return Conversation(
+        id=row["id"],
+        person_id=row["person_id"],
+        title=row["title"],
+        created_at=row["created_at"],
+        leaf_id=row["leaf_id"],
+        style=Style(row["system_prompt"], row["temperature"], row["max_new_tokens"]),
+        last_at=row.get("last_at") or row["created_at"],
+    )
+
+
+def style_columns(style: Style) -> dict[str, Any]:
+    return {
+        "system_prompt": style.system_prompt,
+        "temperature": style.temperature,
+        "max_new_tokens": style.max_new_tokens,
+    }
 
 
 def title_of(first_words: str) -> str:

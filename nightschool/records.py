@@ -9,6 +9,9 @@ Role = Literal["system", "user", "assistant"]
 INITIAL = "initial"
 """Name of the version that is the untouched base model: the champion of a fresh install, the reference of PPO."""
 
+IMPORTER = "importer"
+"""The person to whom imported judgements belong: many people nobody here knows."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -43,6 +46,12 @@ class DuelOutcome(StrEnum):
     RIGHT = "right"
     TIE = "tie"
     BOTH_BAD = "both_bad"
+
+
+class RoundOutcome(StrEnum):
+    RANKED = "ranked"
+    SKIPPED = "skipped"  # the person declined
+    BROKEN = "broken"  # its replies were not written, or came out the same: nothing to put in order
 
 
 class VerdictKind(StrEnum):
@@ -84,8 +93,35 @@ class Turn:
     status: ReplyStatus | None = None
     version: str | None = None
     thumb: ThumbValue | None = None
-    sibling_count: int = 1
-    """How many messages share the parent: more than one after a regeneration or a duel."""
+    reasons: tuple[str, ...] = ()
+    """Why the thumb: keys of `thumb_reasons_up` or `thumb_reasons_down`."""
+    comment: str = ""
+    correction: str | None = None
+    """What this person would have answered; from then on it is the conversation's text."""
+    siblings: tuple[str, ...] = ()
+    """Ids of the messages that share the parent, itself included, oldest first."""
+
+    @property
+    def sibling_count(self) -> int:
+        """How many messages share the parent: more than one after an edit, a regeneration or a duel."""
+        return max(len(self.siblings), 1)
+
+    @property
+    def said(self) -> str:
+        """What the conversation goes on from: the correction where there is one."""
+        return self.text if self.correction is None else self.correction
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one conversation is to be answered; None: as the owner has set it."""
+
+    system_prompt: str = ""
+    temperature: float | None = None
+    max_new_tokens: int | None = None
+
+
+OWNERS_STYLE = Style()
 
 
 @dataclass(frozen=True)
@@ -95,6 +131,18 @@ class Conversation:
     title: str
     created_at: str
     leaf_id: str | None
+    style: Style = OWNERS_STYLE
+    last_at: str = ""
+    """When it was last written in; known where conversations are listed."""
+
+
+@dataclass(frozen=True)
+class FoundConversation:
+    """A conversation in which every word of a search occurs, and the place of the first of them."""
+
+    conversation: Conversation
+    excerpt: str
+    """A piece of a message around the word; empty where only the title has it."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +188,31 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class RankingRound:
+    """A prompt of the bank put to one person, with the replies to be put in order."""
+
+    id: str
+    person_id: str
+    prompt_id: str
+    question: str
+    replies: tuple[Reply, ...]
+    """In the order in which they are first shown. Which version wrote which stays on the server until it is ranked."""
+    outcome: RoundOutcome | None
+    ranks: tuple[int, ...]
+    """Rank of each reply in the person's newest order, also one taken back; empty where there is none."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What people who consent to it had judged, as a night counts it before it looks closer."""
+
+    facts: float
+    """Whole judgements: 1 for a duel, K - 1 for a ranking of K, half for a thumb or a correction."""
+    new: int
+    """Judgements that no promoted version was made from."""
+
+
+@dataclass(frozen=True)
 class Correction:
     """What a person would have answered in place of a reply."""
 
@@ -179,6 +252,18 @@ class Preference:
     left: tuple[str, tuple[int, ...]]
     right: tuple[str, tuple[int, ...]]
     outcome: DuelOutcome
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """A reply judged elsewhere, ready to be stored: its (text, token ids), and whether it was liked."""
+
+    key: str
+    """As of `Preference`."""
+    prompt: tuple[Message, ...]
+    prompt_ids: tuple[int, ...]
+    reply: tuple[str, tuple[int, ...]]
+    value: ThumbValue
 
 
 @dataclass(frozen=True)

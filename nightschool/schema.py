@@ -24,6 +24,8 @@ from nightschool.ids import utc_now
 from nightschool.records import INITIAL
 
 BUSY_SECONDS = 30.0
+SEARCHED = (("conversations", "title"), ("messages", "text"), ("corrections", "text"))
+"""(table, column) pairs that have a full-text index; `VACUUM` may renumber rows, so rebuild the indexes after one."""
 
 migrations = Migrations("nightschool")
 
@@ -263,6 +265,134 @@ def _rankings_corrections_consent_sides(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0006_ended_sessions")
+def _ended_sessions(db: sqlite_utils.Database) -> None:
+    # Logged out: the cookie is still signed, and must not be accepted any more.
+    db.execute("CREATE TABLE ended_sessions (id TEXT PRIMARY KEY, ended_at TEXT NOT NULL) STRICT")
+
+
+@migrations(name="0007_kept_conversations_reasons_search")
+def _kept_conversations_reasons_search(db: sqlite_utils.Database) -> None:
+    # A deleted conversation can be had back; until then it is as good as missing, for people and for nights.
+    db.execute("ALTER TABLE conversations ADD COLUMN deleted_at TEXT")
+    # How a conversation is answered; NULL: as the owner has set it.
+    db.execute("ALTER TABLE conversations ADD COLUMN system_prompt TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE conversations ADD COLUMN temperature REAL")
+    db.execute("ALTER TABLE conversations ADD COLUMN max_new_tokens INTEGER")
+    # Why a thumb: a JSON list of keys, and the person's own words.
+    db.execute("ALTER TABLE thumbs ADD COLUMN reasons TEXT NOT NULL DEFAULT '[]'")
+    db.execute("ALTER TABLE thumbs ADD COLUMN comment TEXT NOT NULL DEFAULT ''")
+    # When a duel ended without a decision: the person declined, or there was nothing to compare.
+    db.execute("ALTER TABLE duels ADD COLUMN closed_at TEXT")
+    db.execute("CREATE INDEX messages_by_place ON messages(conversation_id, parent_id)")
+    # The views leave out what people deleted.
+    for view, message in (("preference_pairs", "q"), ("unpaired_thumbs", "m")):
+        [sql] = db.execute("SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?", [view]).fetchone()
+        kept = f"JOIN conversations c ON c.id = {message}.conversation_id AND c.deleted_at IS NULL"
+        db.execute(f"DROP VIEW {view}")
+        db.execute(sql.replace("\n        WHERE ", f"\n        {kept}\n        WHERE ", 1))
+    # Indexes of three letters in a row, for Chinese too. Named as sqlite-utils names them, but made statement by
+    # statement: its `enable_fts` would commit in the middle of the migration.
+    for table, column in SEARCHED:
+        db.execute(f"""CREATE VIRTUAL TABLE {table}_fts USING fts5 ({column}, tokenize='trigram', content="{table}")""")
+        gone = f"INSERT INTO {table}_fts ({table}_fts, rowid, {column}) VALUES ('delete', old.rowid, old.{column});"
+        new = f"INSERT INTO {table}_fts (rowid, {column}) VALUES (new.rowid, new.{column});"
+        db.execute(f"CREATE TRIGGER {table}_ai AFTER INSERT ON {table} BEGIN {new} END")
+        db.execute(f"CREATE TRIGGER {table}_ad AFTER DELETE ON {table} BEGIN {gone} END")
+        db.execute(f"CREATE TRIGGER {table}_au AFTER UPDATE OF {column} ON {table} BEGIN {gone} {new} END")
+        db.execute(f"INSERT INTO {table}_fts ({table}_fts) VALUES ('rebuild')")
+
+
+@migrations(name="0008_ranking_rounds")
+def _ranking_rounds(db: sqlite_utils.Database) -> None:
+    # A prompt of the bank put to a person, and what became of it. Its conversation is not of the chat.
+    db.execute(
+        """CREATE TABLE ranking_rounds (
+            id TEXT PRIMARY KEY,
+            person_id TEXT NOT NULL REFERENCES people(id) ON DELETE CASCADE,
+            conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
+            question_id TEXT NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+            prompt_id TEXT NOT NULL,
+            language TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            outcome TEXT CHECK (outcome IN ('ranked', 'skipped', 'broken')),
+            ended_at TEXT,
+            ranking_id TEXT REFERENCES rankings(id) ON DELETE SET NULL
+        ) STRICT"""
+    )
+    db.execute("CREATE INDEX ranking_rounds_by_person ON ranking_rounds(person_id, id)")
+    db.execute("CREATE INDEX ranking_rounds_by_conversation ON ranking_rounds(conversation_id)")
+    # The replies of a round in the order in which they are first shown.
+    db.execute(
+        """CREATE TABLE seated_replies (
+            round_id TEXT NOT NULL REFERENCES ranking_rounds(id) ON DELETE CASCADE,
+            position INTEGER NOT NULL CHECK (position >= 0),
+            reply_id TEXT NOT NULL REFERENCES replies(id) ON DELETE CASCADE,
+            PRIMARY KEY (round_id, position)
+        ) STRICT"""
+    )
+    # A ranking that its person took back: it stays as history, the night does not read it.
+    db.execute("ALTER TABLE rankings ADD COLUMN undone_at TEXT")
+
+
+@migrations(name="0009_browsing_and_erasing_feedback")
+def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
+    # Same line of an imported file, same key: a second import of one file adds nothing.
+    db.execute("ALTER TABLE thumbs ADD COLUMN import_key TEXT")
+    db.execute("CREATE UNIQUE INDEX one_import_per_thumb ON thumbs(import_key)")
+    for table in ("thumbs", "duels", "rankings", "corrections"):
+        db.execute(f"CREATE INDEX {table}_by_person ON {table}(person_id)")
+    # Every act of judging that counts; what was replaced or ranked anew is history, as a night sees it too.
+    kept = "IN (SELECT id FROM conversations WHERE deleted_at IS NULL)"
+    db.execute(
+        f"""CREATE VIEW feedback_items AS
+        SELECT 'thumb' AS kind, t.id, t.person_id, t.created_at AS judged_at, m.conversation_id,
+               m.parent_id AS question_id, t.value AS outcome, t.import_key IS NOT NULL AS imported
+        FROM thumbs t JOIN messages m ON m.id = t.reply_id
+        WHERE t.replaced_at IS NULL AND m.conversation_id {kept}
+        UNION ALL
+        SELECT 'duel', d.id, d.person_id, d.decided_at, d.conversation_id, d.question_id, d.outcome,
+               d.import_key IS NOT NULL
+        FROM duels d
+        WHERE d.outcome IN ('left', 'right', 'tie', 'both_bad') AND d.conversation_id {kept}
+        UNION ALL
+        SELECT 'ranking', r.id, r.person_id, r.created_at, r.conversation_id, r.question_id, '', 0
+        FROM rankings r
+        WHERE r.conversation_id {kept} AND r.id = (
+            SELECT max(id) FROM rankings
+            WHERE question_id = r.question_id AND person_id = r.person_id AND undone_at IS NULL
+        )
+        UNION ALL
+        SELECT 'correction', c.id, c.person_id, c.created_at, m.conversation_id, m.parent_id, '', 0
+        FROM corrections c JOIN messages m ON m.id = c.reply_id
+        WHERE c.replaced_at IS NULL AND m.conversation_id {kept}"""
+    )
+    # The answers each of them is about.
+    db.execute(
+        """CREATE VIEW judged_replies AS
+        SELECT 'thumb' AS kind, id, reply_id, value AS mark FROM thumbs
+        UNION ALL SELECT 'duel', id, left_reply, 'left' FROM duels
+        UNION ALL SELECT 'duel', id, right_reply, 'right' FROM duels
+        UNION ALL SELECT 'ranking', ranking_id, reply_id, CAST(rank AS TEXT) FROM ranked_replies
+        UNION ALL SELECT 'correction', id, reply_id, '' FROM corrections"""
+    )
+    # What people wrote about them themselves.
+    db.execute(
+        """CREATE VIEW feedback_words AS
+        SELECT 'correction' AS kind, id, text FROM corrections
+        UNION ALL SELECT 'thumb', id, comment FROM thumbs"""
+    )
+    # What was deleted for good: ids only, so that versions which learned from it can be found by their receipts.
+    db.execute(
+        """CREATE TABLE erased_sources (
+            source_kind TEXT NOT NULL,
+            source_id TEXT NOT NULL,
+            erased_at TEXT NOT NULL,
+            PRIMARY KEY (source_kind, source_id)
+        ) STRICT"""
+    )
+
+
 class FeedbackDatabase:
     """`feedback.db` opened by one process: `read()` for this thread's reader, `write()` for a write transaction.
 
@@ -380,6 +510,16 @@ class FeedbackDatabase:
             yield database
         finally:
             database.conn.rollback()
+
+    def scrub(self) -> bool:
+        """Bring everything into the database's one file and empty the WAL; False while a reader still needs it.
+
+        What was deleted is overwritten in the file (secure_delete), but lies in the WAL until then. Never VACUUM
+        instead: it renumbers rows, and full-text search finds rows by their numbers.
+        """
+        with self._writer_turn, self._file_turn():
+            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def close(self) -> None:
         """Bring everything into the database's one file, then close the writer and this thread's reader.

@@ -30,8 +30,14 @@ class Settings(BaseSettings):
     cache: Path = Field(default_factory=_default_cache)
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535)
+    auth: Path | None = None
+    """The accounts file (`python -m demo adduser`); without one, people are anonymous."""
+    host_names: tuple[str, ...] = ()
+    """Names by which browsers may call this server besides its address, `localhost` and the machine's own name."""
     duel_share: float = Field(0.2, ge=0, le=1)
     """Share of turns answered by two versions side by side without being asked."""
+    rank_replies: int = Field(4, ge=3, le=4)
+    """How many replies to one prompt the Rank page asks people to put in order."""
     temperature: float = Field(0.7, gt=0, le=2)
     """Served temperature; the night samples and trains at the same one."""
     max_new_tokens: int = Field(256, ge=1, le=4096)
@@ -45,6 +51,9 @@ class Settings(BaseSettings):
     """Upper layers that a night trains; what lies below is computed once per text and shared by all roles.
 
     With 4, brevity was learned fastest per minute, of 4, 8, 12 and all 30 (docs/log.md)."""
+    thumb_reasons_up: tuple[str, ...] = ("helpful", "accurate", "clear", "well_written", "right_length")
+    """Reasons offered for a thumb up: keys of `demo/words/reasons.toml`; another key is shown as it is."""
+    thumb_reasons_down: tuple[str, ...] = ("wrong", "not_followed", "too_long", "too_short", "repeats", "unsafe")
     effort: str = "normal"
     """How long a night started from the School page takes: quick, normal or thorough."""
 

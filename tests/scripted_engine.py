@@ -1,5 +1,6 @@
 """An engine without a model: each version says what the test wrote for it, one word per step."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,7 +9,7 @@ from nightschool.engine import Piece
 from nightschool.errors import BadInput, DamagedVersion
 from nightschool.records import Message, Sampling, Version
 
-LONGEST_MESSAGE = 200
+LONGEST_MESSAGE = 300
 
 
 class ScriptedEngine:
@@ -41,6 +42,9 @@ class ScriptedEngine:
         self.conversations.append(list(messages))
         return [len(message.content) for message in messages]
 
+    def reply_ids(self, text: str) -> list[int]:
+        return [*range(len(text.split())), -1]
+
     def prepare(self, version: Version) -> None:
         if version.id in self.damaged:
             raise DamagedVersion(f"The version {version.id} is damaged (a file was changed).")
@@ -50,14 +54,14 @@ class ScriptedEngine:
         self._asked[version.id, tuple(prompt_ids)] += 1
         times = self._asked[version.id, tuple(prompt_ids)]
         usual = f"a reply by {version.id}" if times == 1 else f"another reply by {version.id} {times}"
-        words = self.scripts.get(version.id, usual).split()[: sampling.max_new_tokens]
+        words = re.findall(r"\s*\S+", self.scripts.get(version.id, usual))[: sampling.max_new_tokens]
         try:
             for count in range(1, len(words) + 1):
                 if count > self.breaks_after.get(version.id, count):
                     raise RuntimeError("the scripted engine broke on purpose")
                 time.sleep(self.seconds_per_word.get(version.id, 0))
                 self.steps.append(version.id)
-                yield Piece(" ".join(words[:count]), tuple(range(count)), count == len(words))
+                yield Piece("".join(words[:count]), tuple(range(count)), count == len(words))
         except GeneratorExit:
             self.closed += 1
             raise

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import uvicorn
@@ -21,11 +21,24 @@ import uvicorn
 from demo.identity import Visitors
 from nightschool.schema import FeedbackDatabase
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from demo.rank_room import RankRoom
+
 SECRET = b"a secret that only these tests know"
 BROKEN = "broken"
 """The version of this name breaks after its first word."""
+HOST_NAME = "nightschool.example"
+"""The name by which browsers may call the site besides its address."""
+SCRIPTS = "scripts.json"
+"""A file of this name in the folder says what each version says."""
 SLOW = "slow"
 """The version of this name counts to a thousand, twenty numbers a second."""
+EVIL = "evil"
+"""The version of this name says every text of `tests.payloads`."""
+LONG = "long"
+"""The version of this name writes eighty paragraphs in about two seconds."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +49,12 @@ class Site:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Site]:
-    """Serve until the block ends."""
-    command = [sys.executable, "-m", "tests.served", str(folder)]
+def served(folder: Path, port: int = 0) -> Iterator[Site]:
+    """Serve until the block ends; a port of 0 takes a free one.
+
+    People need accounts where there is a file `accounts` in the folder.
+    """
+    command = [sys.executable, "-m", "tests.served", str(folder), str(port)]
     with (
         closing(FeedbackDatabase(folder / "feedback.db")) as database,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
@@ -51,28 +67,56 @@ def served(folder: Path) -> Iterator[Site]:
             server.terminate()
 
 
-def main(folder: Path) -> None:
-    """Build the site as `demo.__main__` does, with the scripted engine in place of a model."""
-    from demo.classroom import Classroom
+def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
+    """The site as `demo.__main__` builds it, with a scripted engine for a model and a night without training.
+
+    The rank room is to be closed before the process ends.
+    """
+    from demo.accounts import Accounts
+    from demo.classroom import Classroom, ThumbReasons
     from demo.explanations import Explanations
+    from demo.feedback_room import FeedbackRoom
     from demo.nights import Nights
+    from demo.rank_room import RankRoom
     from demo.web import create_app
     from nightschool.feedback import FeedbackStore
     from nightschool.records import Sampling
     from nightschool.registry import NightBook, VersionRegistry
+    from nightschool.sessions import EndedSessions
+    from tests.payloads import PAYLOADS
     from tests.scripted_engine import ScriptedEngine
 
     database = FeedbackDatabase(folder / "feedback.db")
     store, book, engine = FeedbackStore(database), NightBook(database), ScriptedEngine()
+    store.close_abandoned_replies()
     engine.breaks_after = {BROKEN: 1}
-    engine.seconds_per_word = {SLOW: 0.05}
+    engine.seconds_per_word = {SLOW: 0.05, LONG: 0.01}
+    if (folder / SCRIPTS).exists():
+        engine.scripts |= json.loads((folder / SCRIPTS).read_text(encoding="utf-8"))
     engine.scripts[SLOW] = " ".join(str(number) for number in range(1000))
+    engine.scripts[EVIL] = "\n\n".join(PAYLOADS)
+    engine.scripts[LONG] = "\n\n".join(f"Paragraph {number}." for number in range(80))
     sampling = Sampling(0.7, 1000)
+    registry, chance = VersionRegistry(database), random.Random(0)
+    rank_room = RankRoom(store, registry, engine, sampling=sampling, count=4, chance=chance)
+    accounts = Accounts(folder / "accounts") if (folder / "accounts").exists() else None
     app = create_app(
         classroom=Classroom(
-            store, VersionRegistry(database), engine, sampling=sampling, duel_share=0, chance=random.Random(0)
+            store,
+            registry,
+            engine,
+            sampling=sampling,
+            duel_share=0,
+            chance=random.Random(0),
+            reasons=ThumbReasons(("helpful", "clear"), ("wrong", "too_long")),
         ),
-        nights=Nights(book, db=database.path, versions=folder / "versions", environment={}),
+        nights=Nights(
+            book,
+            db=database.path,
+            versions=folder / "versions",
+            environment={"STAND_IN": "verdict", "NIGHTSCHOOL_MODEL": engine.model_name},
+            command=[sys.executable, "-m", "tests.stand_in_night"],
+        ),
         explanations=Explanations(
             db=database.path,
             versions=folder / "versions",
@@ -81,15 +125,25 @@ def main(folder: Path) -> None:
         ),
         book=book,
         store=store,
-        visitors=Visitors(SECRET),
+        visitors=Visitors(SECRET, accounts, EndedSessions(database, kept_seconds=1000)),
         model_name=engine.model_name,
         is_small=False,
         effort="quick",
+        rank_room=rank_room,
+        feedback_room=FeedbackRoom(store, engine),
+        host_names=[HOST_NAME],
     )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    return app, rank_room
+
+
+def main(folder: Path, port: int) -> None:
+    """Serve on the port, and say where."""
+    app, rank_room = build(folder)
+    with socket.create_server(("127.0.0.1", port)) as listener:
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-        server.run(sockets=[listener])
+        with closing(rank_room):
+            server.run(sockets=[listener])
 
 
 class Visitor:
@@ -98,15 +152,27 @@ class Visitor:
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
         self.session = uuid.uuid4().hex
+        self.event_id = ""
         self._config: dict[str, Any] = client.get("/config").json()
 
-    def fire(self, elem_id: str, event: str, *data: Any) -> dict[str, Any]:
-        """Fire a widget's event with forged or honest inputs; what the server answered at the end."""
-        answer = self.client.post(
-            "/gradio_api/queue/join?",
-            json={"data": list(data), "fn_index": self._event(elem_id, event), "session_hash": self.session},
-        )
+    def fire(self, elem_id: str, event: str, *data: Any, given: object = None) -> dict[str, Any]:
+        """Fire a widget's event with forged or honest inputs; what the server answered at the end.
+
+        Inputs that are not named are sent as nothing; `given` is what the browser's event carries.
+        """
+        dependency = self._event(elem_id, event)
+        body = {
+            "data": [*data, *[None] * (len(dependency["inputs"]) - len(data))],
+            "fn_index": dependency["id"],
+            "session_hash": self.session,
+            "event_data": given,
+        }
+        if dependency["queue"] is False:
+            answer = self.client.post("/gradio_api/run/predict", json=body)
+            return {"success": answer.is_success, "output": answer.json()}
+        answer = self.client.post("/gradio_api/queue/join?", json=body)
         answer.raise_for_status()
+        self.event_id = answer.json()["event_id"]
         with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
             for line in stream.iter_lines():
                 message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
@@ -114,14 +180,14 @@ class Visitor:
                     return dict(message)
         raise AssertionError("the stream ended without an answer")
 
-    def _event(self, elem_id: str, event: str) -> int:
+    def _event(self, elem_id: str, event: str) -> dict[str, Any]:
         [component] = [c["id"] for c in self._config["components"] if c["props"].get("elem_id") == elem_id]
         return next(
-            int(dependency["id"])
+            dict(dependency)
             for dependency in self._config["dependencies"]
             if [component, event] in [list(target) for target in dependency["targets"]]
         )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

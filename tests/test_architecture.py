@@ -14,6 +14,8 @@ PACKAGES = ("nightschool", "demo", "training")
 
 # What the feedback store is made of: functions on an open database, called by the store alone.
 FEEDBACK_PARTS = {"feedback_rows", "feedback_reading", "feedback_judging", "feedback_import"}
+FEEDBACK_PARTS |= {"feedback_conversations", "feedback_duels", "feedback_rounds", "feedback_tally"}
+FEEDBACK_PARTS |= {"feedback_browsing", "feedback_export", "feedback_erasing"}
 
 # module of nightschool: (modules of nightschool, packages of others) it may import beside the standard library
 RULES: dict[str, tuple[set[str], set[str]]] = {
@@ -27,8 +29,21 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_rows": ({"ids", "records"}, {"sqlite_utils"}),
     "feedback_reading": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback_judging": ({"errors", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_duels": ({"errors", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_conversations": ({"errors", "feedback_rows", "ids", "records"}, {"sqlite_utils"}),
     "feedback_import": ({"feedback_rows", "ids", "records"}, {"sqlite_utils"}),
-    "feedback": ({"errors", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
+    "feedback_rounds": ({"errors", "feedback_judging", "feedback_rows", "ids", "records"}, {"sqlite_utils"}),
+    "feedback_tally": ({"records"}, {"sqlite_utils"}),
+    "needs": ({"records"}, set()),
+    "sessions": ({"ids", "schema"}, set()),
+    "browsing": (set(), set()),
+    "examples": ({"records"}, set()),
+    "trainer_files": ({"errors", "examples", "records"}, {"pyarrow"}),
+    "example_rows": ({"errors", "examples", "records", "trainer_files"}, set()),
+    "feedback_browsing": ({"browsing"}, {"sqlite_utils"}),
+    "feedback_export": ({"examples", "feedback_reading", "records"}, {"sqlite_utils"}),
+    "feedback_erasing": ({"browsing", "errors", "ids"}, {"sqlite_utils"}),
+    "feedback": ({"browsing", "errors", "examples", "ids", "records", "schema", *FEEDBACK_PARTS}, set()),
     "registry": ({"errors", "ids", "records", "schema"}, {"sqlite_utils"}),
     "chat_format": ({"errors", "records"}, {"jinja2"}),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
@@ -38,7 +53,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"records"}, set()),
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
-STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry"}
+STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.sessions"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine"}

@@ -122,6 +122,10 @@ def button(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
 
 
+def pressed(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True, pressed=True)
+
+
 def send(page: Page, text: str) -> None:
     page.locator("#box textarea").fill(text)
     page.locator("#box textarea").press("Enter")
@@ -154,23 +158,23 @@ def test_a_conversation_and_its_thumb_are_there_after_a_reload(chat: Page, demo:
     ask(chat, "And what is butter?")
     answers = chat.get_by_test_id("bot").all_inner_texts()
     assert len(answers) == 2
-    button(chat, "Like").last.click()
-    expect(button(chat, "Liked")).to_have_count(1)
+    button(chat, "Good answer").last.click()
     expect(chat.locator("#status")).to_have_text("Saved: a good answer.")
+    expect(pressed(chat, "Good answer")).to_have_count(1)
     assert demo.rows("SELECT value FROM thumbs ORDER BY id DESC LIMIT 1") == [("up",)]
     chat.reload()
-    expect(button(chat, "Liked")).to_have_count(1, timeout=PATIENCE)
+    expect(pressed(chat, "Good answer")).to_have_count(1, timeout=PATIENCE)
     assert chat.get_by_test_id("bot").all_inner_texts() == answers
-    button(chat, "Liked").click()
-    expect(button(chat, "Liked")).to_have_count(0)
+    pressed(chat, "Good answer").click()
+    expect(pressed(chat, "Good answer")).to_have_count(0)
 
 
 def test_a_thumb_stays_when_the_next_answer_streams(chat: Page) -> None:
     ask(chat, "one")
-    button(chat, "Dislike").click()
-    expect(button(chat, "Disliked")).to_have_count(1)
+    button(chat, "Bad answer").click()
+    expect(chat.locator("#status")).to_have_text("Saved: a bad answer.")
     ask(chat, "two")
-    expect(button(chat, "Disliked")).to_have_count(1)
+    expect(pressed(chat, "Bad answer")).to_have_count(1)
 
 
 def test_regenerate_shows_another_answer_and_keeps_the_first(chat: Page, demo: Demo) -> None:
@@ -213,10 +217,10 @@ def test_what_people_type_stays_text(chat: Page, demo: Demo) -> None:
     evil = "<img src=x onerror='window.ran=1'> ${window.ran=2} {{value}} <script>window.ran=3</script>"
     chat.locator("#box textarea").fill(evil)
     chat.locator("#box textarea").press("Enter")
-    expect(chat.locator("#conversations button")).to_contain_text("<img src=x", timeout=PATIENCE)
+    expect(chat.locator("#conversations .open")).to_contain_text("<img src=x", timeout=PATIENCE)
     expect(button(chat, "Send")).to_be_visible(timeout=PATIENCE)
     chat.reload()
-    expect(chat.locator("#conversations button")).to_contain_text("<img src=x", timeout=PATIENCE)
+    expect(chat.locator("#conversations .open")).to_contain_text("<img src=x", timeout=PATIENCE)
     assert chat.evaluate("window.ran") is None
 
 
@@ -248,7 +252,7 @@ def test_two_people_at_once_see_only_their_own_conversation(browser: Browser, de
     for page, name in zip(pages, ("Anna", "Ben"), strict=True):
         expect(button(page, "Send")).to_be_visible(timeout=PATIENCE)
         expect(page.get_by_test_id("user")).to_have_text([f"I am {name}"])
-        expect(page.locator("#conversations button")).to_have_text([f"I am {name}"])
+        expect(page.locator("#conversations .open")).to_have_text([f"I am {name}"])
     for context in contexts:
         context.close()
 

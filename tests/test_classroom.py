@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from demo.classroom import WINDOW, Classroom, Lesson, in_step
+from demo.classroom import NO_REASONS, WINDOW, Classroom, Lesson, ThumbReasons, in_step
 from demo.writing import BrokenReplyError
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
 from nightschool.ids import utc_now
-from nightschool.records import INITIAL, DuelOutcome, ReplyStatus, Sampling, ThumbValue, VerdictKind, Version
+from nightschool.records import INITIAL, DuelOutcome, ReplyStatus, Sampling, Style, ThumbValue, VerdictKind, Version
 from nightschool.registry import VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from tests.scripted_engine import ScriptedEngine
@@ -28,7 +28,7 @@ class School:
         self.engine = ScriptedEngine()
         self.room = self.open(duel_share=0)
 
-    def open(self, *, duel_share: float) -> Classroom:
+    def open(self, *, duel_share: float, reasons: ThumbReasons = NO_REASONS) -> Classroom:
         return Classroom(
             self.store,
             self.registry,
@@ -36,6 +36,7 @@ class School:
             sampling=Sampling(0.7, 50),
             duel_share=duel_share,
             chance=random.Random(7),
+            reasons=reasons,
         )
 
     def add_version(self, name: str, verdict: VerdictKind = VerdictKind.PROMOTED) -> None:
@@ -110,7 +111,7 @@ def test_the_model_sees_the_whole_branch_without_failed_and_empty_replies(school
     ]
 
 
-@pytest.mark.parametrize("text", ["", "  \n ", "x" * 201])
+@pytest.mark.parametrize("text", ["", "  \n ", "x" * 301])
 def test_a_refused_question_leaves_nothing_behind(school: School, text: str) -> None:
     with pytest.raises(BadInput):
         school.room.ask(ANNA, "", text)
@@ -349,3 +350,175 @@ def test_warming_up_stores_nothing(school: School) -> None:
     assert school.room.warm_up() == ""
     assert school.engine.steps == [INITIAL]
     assert school.rows("SELECT * FROM messages") == []
+
+
+# ---- branches, styles, corrections, reasons ----------------------------------------------------------------------
+
+
+def said(school: School, conversation_id: str) -> list[str]:
+    return [turn.said for turn in school.room.scene(ANNA, conversation_id).turns]
+
+
+def test_an_edited_question_is_answered_on_a_branch_of_its_own(school: School) -> None:
+    conversation_id = school.talk("one", "two")
+    first = school.room.scene(ANNA, conversation_id).turns[0]
+    finish(school.room.edit(ANNA, conversation_id, first.id, " uno "))
+    assert said(school, conversation_id) == ["uno", "another reply by initial 2"]  # its prompt is as long as the first
+    assert [message.content for message in school.engine.conversations[-1]] == ["uno"]
+    edited = school.room.scene(ANNA, conversation_id).turns[0]
+    assert edited.siblings == (first.id, edited.id)
+    school.room.show_message(ANNA, conversation_id, first.id)
+    assert said(school, conversation_id)[:3:2] == ["one", "two"]
+
+
+def test_only_a_question_on_the_page_can_be_edited(school: School) -> None:
+    conversation_id = school.talk("one")
+    answer = school.room.scene(ANNA, conversation_id).turns[-1]
+    for message in (answer.id, "no such message"):
+        with pytest.raises(BadInput, match="not on the page any more"):
+            school.room.edit(ANNA, conversation_id, message, "x")
+    question = school.room.scene(ANNA, conversation_id).turns[0]
+    with pytest.raises(BadInput, match="empty"):
+        school.room.edit(ANNA, conversation_id, question.id, "  ")
+    assert school.rows("SELECT count(*) FROM messages WHERE role = 'user'") == [(1,)]
+
+
+def test_a_regenerated_answer_leaves_the_earlier_one_reachable(school: School) -> None:
+    conversation_id = school.talk("hello")
+    first = school.room.scene(ANNA, conversation_id).turns[-1]
+    finish(school.room.ask_again(ANNA, conversation_id))
+    assert school.room.scene(ANNA, conversation_id).turns[-1].siblings[0] == first.id
+    school.room.show_message(ANNA, conversation_id, first.id)
+    assert school.room.scene(ANNA, conversation_id).turns[-1].id == first.id
+
+
+def test_a_duel_must_be_ended_before_another_branch_is_shown(school: School) -> None:
+    conversation_id = school.talk("hello")
+    first = school.room.scene(ANNA, conversation_id).turns[0]
+    finish(school.room.compare_again(ANNA, conversation_id))
+    with pytest.raises(BadInput, match="waiting for your judgement"):
+        school.room.show_message(ANNA, conversation_id, first.id)
+
+
+def test_the_answers_of_a_duel_with_nothing_to_compare_stay_reachable(school: School) -> None:
+    school.engine.scripts[INITIAL] = "Rome."
+    conversation_id = finish(school.room.ask(ANNA, "", "hello", compare=True))
+    [turn] = school.room.scene(ANNA, conversation_id).turns[1:]
+    assert turn.sibling_count == 2
+    assert school.rows("SELECT outcome, closed_at IS NOT NULL FROM duels") == [(None, 1)]
+
+
+def test_a_skipped_duel_names_its_versions_and_lets_the_conversation_go_on(school: School) -> None:
+    school.add_version("v1")
+    conversation_id = finish(school.room.ask(ANNA, "", "hello", compare=True))
+    duel = school.room.scene(ANNA, conversation_id).duel
+    assert duel is not None
+    declined = school.room.decline(ANNA, duel.id)
+    assert {declined.left.version, declined.right.version} == {INITIAL, "v1"}
+    assert school.room.scene(ANNA, conversation_id).duel is None
+    finish(school.room.ask(ANNA, conversation_id, "next"))
+
+
+def test_a_style_is_kept_with_the_conversation_and_used_for_each_answer(school: School) -> None:
+    style = Style("Be brief.", 1.2, 2)
+    conversation_id = finish(school.room.ask(ANNA, "", "hello", style=style))
+    assert [(message.role, message.content) for message in school.engine.conversations[-1]] == [
+        ("system", "Be brief."),
+        ("user", "hello"),
+    ]
+    assert said(school, conversation_id) == ["hello", "a reply"]
+    finish(school.room.ask_again(ANNA, conversation_id))
+    assert school.rows("SELECT DISTINCT temperature, max_new_tokens FROM replies") == [(1.2, 2)]
+    school.room.keep_style(ANNA, conversation_id, Style(" ", 0.7, 50))
+    # what is as the owner set it is not a choice: it changes with the owner's setting
+    assert school.room.scene(ANNA, conversation_id).style == Style()
+
+
+@pytest.mark.parametrize(
+    ("style", "sentence"),
+    [
+        (Style(temperature=0.0), "temperature was 0"),
+        (Style(temperature=float("nan")), "temperature was nan"),
+        (Style(temperature=2.5), "temperature was 2.5"),
+        (Style(max_new_tokens=0), "choose 1 to 50"),
+        (Style(max_new_tokens=51), "choose 1 to 50"),
+        (Style("x" * 2001), "2,001 characters"),
+        (Style("half \ud800"), "half of a character"),
+    ],
+)
+def test_a_style_that_cannot_be_is_refused_and_nothing_is_stored(school: School, style: Style, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        school.room.ask(ANNA, "", "hello", style=style)
+    assert school.rows("SELECT * FROM conversations") == []
+
+
+def test_the_model_goes_on_from_a_correction(school: School) -> None:
+    conversation_id = school.talk("hello")
+    reply = school.room.scene(ANNA, conversation_id).turns[-1]
+    school.room.correct(ANNA, reply.id, "  better words ")
+    assert said(school, conversation_id) == ["hello", "better words"]
+    assert school.rows("SELECT text, token_ids FROM corrections") == [("better words", "[0, 1, -1]")]
+    finish(school.room.ask(ANNA, conversation_id, "go on"))
+    assert [message.content for message in school.engine.conversations[-1]] == ["hello", "better words", "go on"]
+    school.room.withdraw_correction(ANNA, reply.id)
+    assert said(school, conversation_id)[1] == "a reply by initial"
+
+
+def test_a_failed_answer_that_was_corrected_is_part_of_the_conversation(school: School) -> None:
+    school.engine.breaks_after = {INITIAL: 1}
+    lesson = school.room.ask(ANNA, "", "hello")
+    with pytest.raises(BrokenReplyError):
+        finish(lesson)
+    reply = school.room.scene(ANNA, lesson.conversation_id).turns[-1]
+    school.room.correct(ANNA, reply.id, "whole now")
+    school.engine.breaks_after = {}
+    finish(school.room.ask(ANNA, lesson.conversation_id, "next"))
+    assert [message.content for message in school.engine.conversations[-1]] == ["hello", "whole now", "next"]
+
+
+def test_a_thumb_takes_only_reasons_that_are_offered_for_it(school: School) -> None:
+    room = school.open(duel_share=0, reasons=ThumbReasons(("helpful", "clear"), ("wrong",)))
+    conversation_id = school.talk("hello")
+    reply = school.room.scene(ANNA, conversation_id).turns[-1]
+    room.thumb(ANNA, reply.id, ThumbValue.UP, reasons=["clear", "helpful"], comment="  nice ")
+    turn = room.turn(ANNA, conversation_id, reply.id)
+    assert (turn.reasons, turn.comment) == (("helpful", "clear"), "nice")
+    for value, reasons in ((ThumbValue.UP, ["wrong"]), (ThumbValue.DOWN, ["<b>"]), (None, ["helpful"])):
+        with pytest.raises(BadInput, match="not one of those offered"):
+            room.thumb(ANNA, reply.id, value, reasons=reasons)
+    with pytest.raises(BadInput, match="characters"):
+        room.thumb(ANNA, reply.id, ThumbValue.UP, comment="x" * 2001)
+    with pytest.raises(BadInput, match="half of a character"):
+        room.search(ANNA, "\ud800")
+
+
+def test_nobody_keeps_house_in_conversations_of_somebody_else(school: School) -> None:
+    conversation_id = school.talk("private")
+    question, reply = school.room.scene(ANNA, conversation_id).turns
+    for forged in (
+        lambda: school.room.rename(BEN, conversation_id, "mine"),
+        lambda: school.room.delete(BEN, conversation_id),
+        lambda: school.room.restore(BEN, conversation_id),
+        lambda: school.room.keep_style(BEN, conversation_id, Style("be rude")),
+        lambda: school.room.show_message(BEN, conversation_id, question.id),
+        lambda: school.room.edit(BEN, conversation_id, question.id, "mine"),
+        lambda: school.room.correct(BEN, reply.id, "mine"),
+        lambda: school.room.turn(BEN, conversation_id, reply.id),
+        lambda: school.room.is_writing(BEN, conversation_id),
+    ):
+        with pytest.raises(BadInput):
+            forged()
+    school.room.withdraw_correction(BEN, reply.id)  # there is none of Ben's: nothing happens
+    assert school.room.search(BEN, "private") == []
+    assert [one.conversation.title for one in school.room.search(ANNA, "private")] == ["private"]
+
+
+def test_a_reply_is_stored_while_it_grows(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.writing.STORED_EVERY", 0.0)
+    lesson = school.room.ask(ANNA, "", "hello")
+    for _ in range(3):
+        next(lesson.drafts)
+    assert school.rows("SELECT m.text, r.token_ids, r.status FROM replies r JOIN messages m ON m.id = r.id") == [
+        ("a reply", "[0, 1]", "streaming")
+    ]
+    lesson.drafts.close()

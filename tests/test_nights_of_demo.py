@@ -16,6 +16,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
+from demo.catalogue import Words
 from demo.nights import REPOSITORY, Nights, NightStatus, Phase
 from demo.pages import school_view
 from nightschool.errors import BadInput, NightAlreadyRunning
@@ -23,6 +24,7 @@ from nightschool.records import Night, NightState, Stage, VerdictKind
 from nightschool.registry import NightBook
 from nightschool.schema import FeedbackDatabase
 
+ENGLISH = Words("en")
 Start = Callable[[str], Nights]
 
 
@@ -182,22 +184,22 @@ NIGHT = Night(
 
 
 def test_the_verdict_comes_with_its_reason_and_main_numbers() -> None:
-    card = school_view.night_card(NightStatus(Phase.ENDED, NIGHT))
+    card = school_view.night_card(NightStatus(Phase.ENDED, NIGHT), ENGLISH)
     for part in ("Promoted", "It won &lt;60 %&gt; of the exam.", "60%", "0.123", "Version v1."):
         assert part in card
 
 
 def test_nothing_that_was_written_elsewhere_becomes_html() -> None:
-    card = school_view.night_card(NightStatus(Phase.ENDED, NIGHT))
-    log = school_view.log_lines([("2026-01-01T00:00:00", "<script>alert(1)</script>")])
-    sentence = school_view.night_card(NightStatus(Phase.NOT_STARTED, None, "<i>no</i>"))
-    for shown in (card, log, sentence, school_view.history_table([NIGHT])):
+    card = school_view.night_card(NightStatus(Phase.ENDED, NIGHT), ENGLISH)
+    log = school_view.log_lines([("2026-01-01T00:00:00", "<script>alert(1)</script>")], ENGLISH)
+    sentence = school_view.night_card(NightStatus(Phase.NOT_STARTED, None, "<i>no</i>"), ENGLISH)
+    for shown in (card, log, sentence, school_view.history_table([NIGHT], ENGLISH)):
         assert "<script" not in shown
         assert "<ppo" not in shown
         assert "<i>" not in shown
 
 
 def test_the_history_lists_the_newest_night_first_with_its_time() -> None:
-    table = school_view.history_table([NIGHT])
+    table = school_view.history_table([NIGHT], ENGLISH)
     assert "2 min 05 s" in table
     assert table.index("<thead>") < table.index("promoted")

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.pairing import pair_versions
+from demo.pairing import may_be_served, pair_versions, versions_to_rank
 from nightschool.records import INITIAL, VerdictKind, Version
 
 VERDICTS = st.sampled_from([VerdictKind.PROMOTED, VerdictKind.HELD, VerdictKind.REJECTED, None])
@@ -81,3 +81,44 @@ def test_a_rejected_version_never_meets_anybody() -> None:
         pair = pair_versions(versions, BASE, chance)
         met |= {pair.left.id, pair.right.id}
     assert met == {INITIAL, "v1"}
+
+
+# ---- rankings --------------------------------------------------------------------------------------------------------
+
+
+@given(schools(), st.integers(3, 4), st.integers())
+def test_a_ranking_has_the_champion_the_initial_version_and_nobody_who_may_not_be_served(
+    school: tuple[list[Version], Version], count: int, seed: int
+) -> None:
+    versions, champion = school
+    seats = versions_to_rank(versions, champion, count, random.Random(seed))
+    assert len(seats) == count
+    assert {champion, BASE} <= set(seats)
+    for version in set(seats) - {champion}:
+        assert version in versions
+        assert may_be_served(version)
+    servable = {version for version in versions if may_be_served(version)} | {champion}
+    assert len(set(seats)) == min(count, len(servable))  # nobody writes twice while somebody else could
+    assert seats == versions_to_rank(versions, champion, count, random.Random(seed))
+
+
+def test_a_fresh_install_ranks_the_initial_version_with_itself() -> None:
+    assert versions_to_rank([BASE], BASE, 4, random.Random(0)) == [BASE] * 4
+
+
+def test_the_newest_other_version_is_always_ranked_and_an_earlier_one_by_chance() -> None:
+    chance = random.Random(4)
+    versions = [BASE, *(version(f"v{number}") for number in range(1, 6))]
+    earlier = set()
+    for _ in range(100):
+        seats = {seat.id for seat in versions_to_rank(versions, versions[4], 4, chance)}
+        assert {"v4", "v5", INITIAL} <= seats
+        earlier |= seats - {"v4", "v5", INITIAL}
+    assert earlier == {"v1", "v2", "v3"}
+
+
+def test_the_champion_stands_on_each_seat_equally_often() -> None:
+    # 2,000 fair draws of one seat in four: standard deviation 19.4, so 5 of them is 97.
+    chance, versions = random.Random(5), [BASE, version("v1"), version("v2"), version("v3")]
+    seats = [[seat.id for seat in versions_to_rank(versions, versions[2], 4, chance)].index("v2") for _ in range(2000)]
+    assert all(abs(seats.count(place) - 500) < 97 for place in range(4))

@@ -98,7 +98,7 @@ def test_a_bad_line_refuses_the_whole_file_and_names_the_line(
 
 
 def test_an_empty_file_and_a_missing_one_are_refused(tmp_path: Path, base: BaseModel) -> None:
-    with pytest.raises(BadInput, match="holds no preferences"):
+    with pytest.raises(BadInput, match="holds nothing to import"):
         read_preferences(_write(tmp_path), base, 512)
     with pytest.raises(BadInput, match="could not be read"):
         read_preferences(tmp_path / "nowhere.jsonl", base, 512)

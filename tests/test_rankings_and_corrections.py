@@ -354,7 +354,11 @@ def test_sides_are_kept_and_can_be_changed(store: FeedbackStore, database: Feedb
 
 
 def test_sides_are_kept_all_or_none(store: FeedbackStore, talk: Talk) -> None:
-    for broken in ({"no such conversation": "train"}, {start_talk(store).id: "holiday"}):
-        with pytest.raises(sqlite3.IntegrityError):
-            store.keep_sides({talk.id: "exam", **broken})
+    with pytest.raises(sqlite3.IntegrityError):
+        store.keep_sides({talk.id: "exam", start_talk(store).id: "holiday"})
     assert store.snapshot().sides == {}
+
+
+def test_the_side_of_a_conversation_that_was_deleted_meanwhile_is_passed_over(store: FeedbackStore, talk: Talk) -> None:
+    store.keep_sides({"deleted while the night read": "train", talk.id: "exam"})
+    assert store.snapshot().sides == {talk.id: "exam"}

@@ -69,11 +69,18 @@ def test_a_database_from_before_rankings_is_brought_up_to_date_without_a_loss(tm
     assert all(before.values())
     FeedbackDatabase(path).close()
     after = contents(path)
-    for row in after["people"]:
-        assert row.pop("consent") == 1
-    added = {"rankings", "ranked_replies", "corrections", "split_sides"}
-    assert {name: rows for name, rows in after.items() if name not in added} == before
+    assert [row["consent"] for row in after["people"]] == [1]
+    for name, rows in before.items():  # later columns may stand beside the old ones
+        assert [{column: row[column] for column in old} for old, row in zip(rows, after[name], strict=True)] == rows
+    assert {(row["kind"], row["id"]) for row in after["feedback_items"]} == {("thumb", "t"), ("duel", "d")}
+    assert after["judged_replies"]
+    assert after["feedback_words"]
+    added = {"rankings", "ranked_replies", "corrections", "split_sides", "ranking_rounds", "seated_replies"}
+    added |= {"ended_sessions", "erased_sources"}
     assert {name: after[name] for name in added} == {name: [] for name in added}
+    with closing(FeedbackDatabase(path)) as database:
+        [found] = FeedbackStore(database).search("ann", "magnets")  # written before there was a search
+        assert found.conversation.id == "c"
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -97,12 +104,15 @@ def test_judgements_from_before_rankings_are_read_and_new_ones_join_them(tmp_pat
 def add_one_row_to_each_new_table(path: Path, wrong: dict[str, dict[str, object]]) -> None:
     """Rows that keep every rule, but for the columns named in `wrong`."""
     judged = {"person_id": "ann", "created_at": "t"}
+    of_bank = {"prompt_id": "en-story-001", "language": "en", "outcome": "ranked", "ranking_id": "k", **judged}
     right: dict[str, dict[str, object]] = {
         "people": {"id": "bob", "created_at": "t", "consent": 0},
         "rankings": {"id": "k", "conversation_id": "c", "question_id": "q", **judged},
         "ranked_replies": {"ranking_id": "k", "reply_id": "l", "rank": 1},
         "corrections": {"id": "x", "reply_id": "l", "text": "better", "token_ids": "[3]", **judged},
         "split_sides": {"conversation_id": "c", "side": "exam", "decided_at": "t"},
+        "ranking_rounds": {"id": "g", "conversation_id": "c", "question_id": "q", **of_bank},
+        "seated_replies": {"round_id": "g", "position": 0, "reply_id": "l"},
     }
     with closing(FeedbackDatabase(path)) as database, database.write() as db:
         for table, row in right.items():
@@ -122,6 +132,14 @@ def add_one_row_to_each_new_table(path: Path, wrong: dict[str, dict[str, object]
         ("corrections", "reply_id", "missing"),
         ("split_sides", "conversation_id", "missing"),
         ("split_sides", "side", "holiday"),
+        ("ranking_rounds", "person_id", "missing"),
+        ("ranking_rounds", "conversation_id", "missing"),
+        ("ranking_rounds", "question_id", "missing"),
+        ("ranking_rounds", "outcome", "won"),
+        ("ranking_rounds", "ranking_id", "missing"),
+        ("seated_replies", "round_id", "missing"),
+        ("seated_replies", "reply_id", "missing"),
+        ("seated_replies", "position", -1),
     ],
 )
 def test_a_row_that_breaks_a_rule_of_the_new_tables_is_refused(

@@ -80,7 +80,7 @@ def test_every_answer_carries_the_security_headers(client: httpx.Client, path: s
     assert "img-src 'self' data: blob:" in headers["content-security-policy"]
     assert "default-src 'self'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 def test_a_page_gives_a_new_visitor_a_cookie_that_scripts_cannot_read(client: httpx.Client, site: Site) -> None:
@@ -130,9 +130,11 @@ def test_a_request_from_our_own_page_is_not_refused(client: httpx.Client, site: 
     assert client.post("/gradio_api/queue/join", json={}, headers={"Origin": site.url}).status_code != 403
 
 
-def test_an_upload_is_refused_by_its_size(client: httpx.Client) -> None:
-    answer = client.post("/gradio_api/upload", files={"files": ("big.txt", b"x" * 5000)})
-    assert answer.status_code == 413
+def test_nobody_can_leave_a_file_or_fetch_one_through_gradio(client: httpx.Client) -> None:
+    assert client.post("/gradio_api/upload", files={"files": ("small.txt", b"x")}).status_code == 404
+    for path in ("/etc/passwd", "feedback.db", "../feedback.db", "%2e%2e/feedback.db.secret"):
+        assert client.get(f"/gradio_api/file={path}").status_code == 404
+        assert client.get(f"/gradio_api/file/{path}").status_code == 404
 
 
 def test_no_page_holds_a_connection_per_tab(client: httpx.Client) -> None:
@@ -158,9 +160,9 @@ def test_somebody_else_can_neither_open_nor_judge_a_conversation(visitor: Visito
         other.get("/")
         stranger = Visitor(other)
         for answer in (
-            stranger.fire("vote-left", "click", duel_id, conversation_id),
+            stranger.fire("talk", "voted", conversation_id, given={"duel": duel_id, "outcome": "left"}),
             stranger.fire("box", "submit", "what did they ask?", conversation_id),
-            stranger.fire("again", "click", conversation_id),
+            stranger.fire("talk", "regenerated", conversation_id),
         ):
             assert answer["success"] is False
             assert "not yours" in answer["output"]["error"]
@@ -182,7 +184,8 @@ def test_a_broken_engine_shows_a_sentence_and_no_traceback(visitor: Visitor, sit
 
 
 def test_what_people_wrote_is_escaped_in_error_messages(visitor: Visitor) -> None:
-    answer = visitor.fire("vote-left", "click", "<img src=x onerror=alert(1)>", "<b>no such conversation</b>")
+    given = {"duel": "<img src=x onerror=alert(1)>", "outcome": "left"}
+    answer = visitor.fire("talk", "voted", "<b>no such conversation</b>", given=given)
     assert answer["success"] is False
     assert "<" not in answer["output"]["error"]
 

@@ -10,12 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from nightschool.errors import NightAlreadyRunning
+from nightschool.errors import NightAlreadyRunning, StoreError
+from nightschool.examples import TrainerFormat
 from nightschool.feedback import FeedbackStore
-from nightschool.records import Night, NightState
+from nightschool.files import whole_file
+from nightschool.records import IMPORTER, Night, NightState
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
+from nightschool.trainer_files import ending_of, file_of
 from training.effort import effort_named
 from training.night_lock import night_lock
 from training.receipts import judgements_of
@@ -30,9 +33,6 @@ Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db
 Versions = Annotated[Path | None, typer.Option(help="Folder of the versions (default versions/).")]
 Model = Annotated[str | None, typer.Option(help="embedded, a Hugging Face id, or a model folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
-IMPORTER = "importer"
-"""Person to whom imported preferences belong."""
 
 
 @app.command()
@@ -195,20 +195,40 @@ def explain(reply: str, db: Db = None, versions: Versions = None, model: Model =
         print(json.dumps(asdict(found)))
 
 
+@app.command()
+def export(
+    shape: Annotated[TrainerFormat, typer.Option("--format", help="What the file is for: pairs, liked or not, texts.")],
+    out: Annotated[Path, typer.Option(help="File to write, by its ending as .jsonl or .parquet.")],
+    db: Db = None,
+    person: Annotated[str | None, typer.Option(help="Only what this person judged (default: everybody).")] = None,
+) -> None:
+    """Write what people who consent judged to a file that TRL and `datasets` read; `import` takes it back."""
+    with told():
+        ending = ending_of(out.name)
+        with opened(load_settings(db=db)) as database:
+            examples = FeedbackStore(database).examples(shape, person)
+        content = file_of(examples, shape, ending)
+        try:
+            whole_file(out, lambda path: path.write_bytes(content))
+        except OSError as error:
+            raise StoreError(f"The file {out} could not be written ({error}); choose another with --out.") from error
+    print(f"{len(examples)} lines written to {out}.")
+
+
 @app.command(name="import")
 def import_(file: Path, db: Db = None, model: Model = None) -> None:
-    """Take preferences in TRL's form: JSON lines with prompt, chosen, rejected, each a list of messages."""
+    """Take judgements made elsewhere: a file of `export`, or any in TRL's forms, .jsonl or .parquet."""
     with told():
         settings = load_settings(db=db, model=model)
         from nightschool.model import load_base
-        from training.preferences import read_preferences
+        from training.preferences import read_judgements
 
         with opened(settings) as database:
-            base = load_base(settings.model, settings.cache)
-            preferences = read_preferences(file, base, settings.max_prompt_tokens)
-            added = FeedbackStore(database).import_preferences(IMPORTER, preferences)
-    known = len(preferences) - added
-    print(f"{added} preferences imported into {settings.db}" + (f", {known} were there already." if known else "."))
+            found = read_judgements(file, load_base(settings.model, settings.cache), settings.max_prompt_tokens)
+            added = FeedbackStore(database).import_judgements(IMPORTER, found.preferences, found.opinions)
+    known = len(found) - added
+    noun = "preferences" if found.preferences else "judgements"
+    print(f"{added} {noun} imported into {settings.db}" + (f", {known} were there already." if known else "."))
 
 
 def _is_at_work(night: Night) -> bool:

@@ -20,7 +20,17 @@ from itertools import combinations
 
 from rapidfuzz.distance import Levenshtein
 
-from nightschool.records import Correction, Duel, DuelOutcome, FeedbackSnapshot, Ranking, Reply, Thumb, ThumbValue
+from nightschool.records import (
+    IMPORTER,
+    Correction,
+    Duel,
+    DuelOutcome,
+    FeedbackSnapshot,
+    Ranking,
+    Reply,
+    Thumb,
+    ThumbValue,
+)
 from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.split import Side, Split, split_of
 
@@ -116,7 +126,7 @@ def _of_thumbs(thumbs: Iterable[Thumb], split: Split) -> Judgements:
         group.sort(key=lambda thumb: (thumb.reply.created_at, thumb.reply.id))
         waiting: list[Thumb] = []
         for thumb in group:
-            where = (*_place(split, thumb.conversation_id), ("thumb", thumb.id), thumb.person_id, thumb.created_at)
+            where = _of_thumb(split, thumb)
             disliked = waiting[-1] if waiting and thumb.value is ThumbValue.UP else None
             if thumb.value is ThumbValue.DOWN:
                 waiting.append(thumb)
@@ -135,9 +145,15 @@ def _of_thumbs(thumbs: Iterable[Thumb], split: Split) -> Judgements:
                     )
                 )
         for thumb in waiting:
-            where = (*_place(split, thumb.conversation_id), ("thumb", thumb.id), thumb.person_id, thumb.created_at)
+            where = _of_thumb(split, thumb)
             alone.append(ThumbJudgement(answer_of(thumb.reply), False, THUMB_WEIGHT, *where))
     return Judgements(tuple(pairs), tuple(alone))
+
+
+def _of_thumb(split: Split, thumb: Thumb) -> tuple[str, Side, tuple[str, str], str, str]:
+    """Where a thumb's judgement belongs, and whose it is."""
+    person = NOBODY if thumb.person_id == IMPORTER else thumb.person_id
+    return (*_place(split, thumb.conversation_id), ("thumb", thumb.id), person, thumb.created_at)
 
 
 def _of_correction(correction: Correction, component: str, side: Side) -> PairJudgement | None:

@@ -1,16 +1,11 @@
 """Is a night worth running? How far the judgements are from what one needs, in a sentence."""
 
-import math
 from dataclasses import dataclass
 
+from nightschool.needs import LEAST_NEW, LEAST_TRAINING, TRAIN_SHARE, missing_judgements
 from nightschool.registry import VersionRegistry
 from training.judgements import Judgements
-from training.split import TRAIN_SHARE, Side
-
-LEAST_TRAINING = 40
-"""Effective judgements on the training side that a night needs."""
-LEAST_NEW = 20
-"""Judgements that no promoted version was made from, so that a night has something new to learn."""
+from training.split import Side
 
 
 @dataclass(frozen=True)
@@ -23,8 +18,7 @@ class Shortage:
     @property
     def missing(self) -> int:
         """About how many more judgements are needed; 0 when a night may run."""
-        for_training = math.ceil(max(LEAST_TRAINING - self.training, 0) * 100 / TRAIN_SHARE)
-        return max(for_training, LEAST_NEW - self.new, 0)
+        return missing_judgements(self.training, self.new)
 
     def sentence(self) -> str:
         """Why a night is not worth running, or that it is."""

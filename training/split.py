@@ -12,9 +12,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nightschool.needs import TRAIN_SHARE
 from training.near_duplicates import clusters, normalised
 
-TRAIN_SHARE, VALIDATION_SHARE = 60, 10
+VALIDATION_SHARE = 10
 MOST_VARIANTS = 8
 """Different texts in one cluster from which on it is taken for a template ("Name an animal with C"), not for one
 question: as one component, a file of such questions would lie on one side as a whole and nothing could be learned."""

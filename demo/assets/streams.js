@@ -45,9 +45,22 @@
       check();
     });
 
+  // A click that the server did not hear is an error in a sentence. (Gradio would take it for a lost connection and load
+  // the page anew, and what the person was writing would be gone.)
+  const unheard = (path) => {
+    window.dispatchEvent(new Event(path.endsWith('/join') ? 'nightschool:unasked' : 'nightschool:unheard'));
+    return new Response(JSON.stringify({ error: window.nightschoolUnheard }), { status: 500 });
+  };
+
   window.fetch = async (...call) => {
-    const answer = await plain(...call);
     const path = new URL(call[0]?.url ?? call[0], location.href).pathname;
+    let answer;
+    try {
+      answer = await plain(...call);
+    } catch (error) {
+      if (window.nightschoolUnheard && /\/(run\/predict|queue\/join)$/.test(path)) return unheard(path);
+      throw error;
+    }
     if (answer.ok && path.endsWith('/queue/data')) return readAlong(answer, call[1]?.signal);
     if (answer.ok && path.endsWith('/queue/join') && open) await settled(open, (await answer.clone().json()).event_id);
     return answer;

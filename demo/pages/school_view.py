@@ -5,51 +5,53 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from demo.catalogue import Words, catalogue
 from demo.nights import NightStatus, Phase
-from nightschool.records import Night, NightState, Stage, VerdictKind
+from demo.translation import translated
+from nightschool.records import Night, NightState, Stage
 
-VERDICTS = {
-    VerdictKind.PROMOTED: "Promoted: a new version answers",
-    VerdictKind.HELD: "Held: the version that answers stays",
-    VerdictKind.REJECTED: "Rejected: the version that answers stays",
-    VerdictKind.SKIPPED: "Skipped: nothing was trained",
-}
 NUMBERS = {
-    "win_rate": ("Win rate against the champion", "{:.0%}"),
-    "win_rate_low": ("Win rate, low end", "{:.0%}"),
-    "reward_model_accuracy": ("Reward model accuracy", "{:.0%}"),
-    "kl": ("KL to the base model", "{:.3f}"),
-    "reward_before": ("Reward before", "{:+.3f}"),
-    "reward_after": ("Reward after", "{:+.3f}"),
-    "champion_length": ("Mean answer length before", "{:.0f} tokens"),
-    "candidate_length": ("Mean answer length after", "{:.0f} tokens"),
+    "win_rate": "{:.0%}",
+    "win_rate_low": "{:.0%}",
+    "reward_model_accuracy": "{:.0%}",
+    "kl": "{:.3f}",
+    "reward_before": "{:+.3f}",
+    "reward_after": "{:+.3f}",
+    "champion_length": "{:.0f}",
+    "candidate_length": "{:.0f}",
 }
 """The report's main numbers, in the order they are shown; a night that stopped early has only some."""
+IN_TOKENS = {"champion_length", "candidate_length"}
 
 
-def counts_line(duels: int, thumbs: int, champion: str) -> str:
+def counts_line(duels: int, thumbs: int, champion: str, words: Words) -> str:
     """What the next night can learn from, and who answers now."""
     return "".join(
-        f'<div class="tile"><b>{html.escape(value)}</b><span>{label}</span></div>'
-        for value, label in (
-            (str(duels), "duel decided" if duels == 1 else "duels decided"),
-            (str(thumbs), "thumb" if thumbs == 1 else "thumbs"),
-            (champion, "answers now"),
+        f'<div class="tile"><b>{html.escape(value)}</b><span>{_text(words, key)}</span></div>'
+        for value, key in (
+            (str(duels), "one_duel" if duels == 1 else "duels"),
+            (str(thumbs), "one_thumb" if thumbs == 1 else "thumbs"),
+            (champion, "answers_now"),
         )
     )
 
 
-def night_card(status: NightStatus) -> str:
+def night_card(status: NightStatus, words: Words) -> str:
     """The newest night: heading, bar, stages, and at the end the verdict with its reason and numbers."""
     night = status.night
     if status.phase is Phase.IDLE:
-        return _card("No night yet", "<p>Chat a little, judge some answers, then press Train now.</p>")
+        return _card(words("school.idle"), f"<p>{_text(words, 'idle_hint')}</p>")
     if status.phase is Phase.STARTING:
-        return _card("The night is starting", "<p>The model is being loaded.</p>" + _bar(0.0), live=True)
+        body = f"<p>{_text(words, 'starting_hint')}</p>" + _bar(0.0, words)
+        return _card(words("school.starting"), body, live=True)
     if status.phase is Phase.NOT_STARTED or night is None:
-        return _card("The night did not start", f"<p>{html.escape(status.sentence)}</p>", kind="failed")
-    body = _bar(progress(night)) + _stages(night.stages) if status.phase is Phase.RUNNING else _ending(night)
-    return _card(_heading(night), body, kind=_kind(night), live=status.phase is Phase.RUNNING)
+        sentence = html.escape(translated(status.sentence, words))
+        return _card(words("school.not_started"), f"<p>{sentence}</p>", kind="failed")
+    if status.phase is Phase.RUNNING:
+        body = _bar(progress(night), words) + _stages(night.stages, words)
+    else:
+        body = _ending(night, words)
+    return _card(words(_heading(night)), body, kind=_kind(night), live=status.phase is Phase.RUNNING)
 
 
 def progress(night: Night) -> float:
@@ -58,27 +60,28 @@ def progress(night: Night) -> float:
     return at_work[-1].progress if at_work else 0.0
 
 
-def log_lines(lines: Sequence[tuple[str, str]]) -> str:
+def log_lines(lines: Sequence[tuple[str, str]], words: Words) -> str:
     """The night's log, newest line first."""
     if not lines:
-        return '<p class="quiet">Nothing yet.</p>'
-    rows = "".join(f"<li><time>{clock(at)}</time> {html.escape(text)}</li>" for at, text in reversed(lines))
+        return f'<p class="quiet">{_text(words, "no_log")}</p>'
+    rows = "".join(
+        f"<li><time>{clock(at)}</time> {html.escape(translated(text, words))}</li>" for at, text in reversed(lines)
+    )
     return f'<ul class="log">{rows}</ul>'
 
 
-def history_table(nights: Sequence[Night]) -> str:
+def history_table(nights: Sequence[Night], words: Words) -> str:
     """All nights, newest first."""
     if not nights:
-        return '<p class="quiet">The first night will be listed here.</p>'
+        return f'<p class="quiet">{_text(words, "no_nights")}</p>'
     rows = "".join(
-        f"<tr><td>{_when(night.started_at)}</td><td>{html.escape(night.effort)}"
-        f"{' (practice)' if night.practice else ''}</td><td>"
-        f'<span class="badge {_kind(night)}">{html.escape(night.verdict or night.state)}</span></td>'
-        f"<td>{html.escape(night.version_id or '–')}</td><td>{_duration(night)}</td></tr>"
+        f"<tr><td>{_when(night.started_at)}</td><td>{html.escape(_effort(night, words))}</td><td>"
+        f'<span class="badge {_kind(night)}">{_text(words, f"badge_{night.verdict or night.state}")}</span></td>'
+        f"<td>{html.escape(night.version_id or '–')}</td><td>{html.escape(_duration(night, words))}</td></tr>"
         for night in reversed(nights)
     )
-    head = "<tr><th>Started (UTC)</th><th>Effort</th><th>Verdict</th><th>Version</th><th>Time</th></tr>"
-    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    head = "".join(f"<th>{_text(words, key)}</th>" for key in ("started", "effort", "verdict", "version", "time"))
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def clock(moment: str) -> str:
@@ -86,61 +89,71 @@ def clock(moment: str) -> str:
     return html.escape(moment[11:19])
 
 
-def spoken_seconds(seconds: float) -> str:
+def spoken_seconds(seconds: float, words: Words) -> str:
     """A duration in words short enough for a table."""
     if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+        return words("school.seconds", seconds=f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}")
+    return words("school.minutes", minutes=int(seconds // 60), seconds=f"{int(seconds % 60):02d}")
 
 
 def _heading(night: Night) -> str:
     if night.state is NightState.RUNNING:
-        return "The night is running" + (" (practice)" if night.practice else "")
-    if night.state is NightState.FAILED:
-        return "The night failed: the version that answers stays"
-    if night.state is NightState.INTERRUPTED:
-        return "The night was interrupted: the version that answers stays"
-    return VERDICTS[night.verdict] if night.verdict else "The night ended"
+        return "school.running_practice" if night.practice else "school.running"
+    if night.state in {NightState.FAILED, NightState.INTERRUPTED}:
+        return f"school.{night.state}"
+    return f"school.{night.verdict or 'ended'}"
 
 
-def _ending(night: Night) -> str:
-    version = f' <span class="quiet">Version {html.escape(night.version_id)}.</span>' if night.version_id else ""
-    reason = f'<p class="reason">{html.escape(night.reason)}{version}</p>'
-    return reason + _numbers(night.report or {}) + _stages(night.stages)
+def _ending(night: Night, words: Words) -> str:
+    version = ""
+    if night.version_id:
+        sentence = html.escape(words("school.of_version", version=night.version_id))
+        version = f' <span class="quiet">{sentence}</span>'
+    reason = f'<p class="reason">{html.escape(translated(night.reason, words))}{version}</p>'
+    return reason + _numbers(night.report or {}, words) + _stages(night.stages, words)
 
 
-def _numbers(report: dict[str, Any]) -> str:
-    cells = "".join(
-        f'<div class="tile"><b>{html.escape(shape.format(report[name]))}</b><span>{label}</span></div>'
-        for name, (label, shape) in NUMBERS.items()
-        if isinstance(report.get(name), int | float)
-    )
+def _numbers(report: dict[str, Any], words: Words) -> str:
+    cells = ""
+    for name, shape in NUMBERS.items():
+        if isinstance(report.get(name), int | float):
+            value = shape.format(report[name])
+            shown = words("school.tokens", count=value) if name in IN_TOKENS else value
+            label = _text(words, f"figure_{name}")
+            cells += f'<div class="tile"><b>{html.escape(shown)}</b><span>{label}</span></div>'
     return f'<div class="tiles">{cells}</div>' if cells else ""
 
 
-def _bar(fraction: float) -> str:
+def _bar(fraction: float, words: Words) -> str:
     percent = round(100 * min(max(fraction, 0.0), 1.0))
     return (
-        f'<div class="bar" role="progressbar" aria-label="Progress of this stage" aria-valuemin="0" '
+        f'<div class="bar" role="progressbar" aria-label="{_text(words, "progress")}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent}"><div style="width:{percent}%"></div></div>'
     )
 
 
-def _stages(stages: Sequence[Stage]) -> str:
+def _stages(stages: Sequence[Stage], words: Words) -> str:
     rows = "".join(
         f'<li class="{html.escape(stage.state)}"><span class="mark" aria-hidden="true"></span>'
-        f"<span>{html.escape(stage.name)}</span><small>{html.escape(stage.detail)}</small>"
-        f"<time>{_stage_time(stage)}</time></li>"
+        f"<span>{html.escape(_stage_name(stage, words))}</span>"
+        f"<small>{html.escape(translated(stage.detail, words))}</small>"
+        f"<time>{html.escape(_stage_time(stage, words))}</time></li>"
         for stage in stages
     )
     return f'<ol class="stages">{rows}</ol>' if rows else ""
 
 
-def _stage_time(stage: Stage) -> str:
+def _stage_name(stage: Stage, words: Words) -> str:
+    key = f"school.stage_{stage.name.replace(' ', '_')}"
+    return words(key) if key in catalogue() else stage.name
+
+
+def _stage_time(stage: Stage, words: Words) -> str:
     if stage.seconds is not None:
-        return spoken_seconds(stage.seconds)
+        return spoken_seconds(stage.seconds, words)
     if stage.state is NightState.RUNNING:
-        return spoken_seconds((datetime.now(UTC) - datetime.fromisoformat(stage.started_at)).total_seconds())
+        began = datetime.fromisoformat(stage.started_at)
+        return spoken_seconds((datetime.now(UTC) - began).total_seconds(), words)
     return ""
 
 
@@ -159,8 +172,18 @@ def _when(moment: str) -> str:
     return html.escape(moment[:16].replace("T", " "))
 
 
-def _duration(night: Night) -> str:
+def _effort(night: Night, words: Words) -> str:
+    key = f"school.effort_{night.effort}"
+    effort = words(key) if key in catalogue() else night.effort
+    return words("school.effort_practice", effort=effort) if night.practice else effort
+
+
+def _duration(night: Night, words: Words) -> str:
     if night.ended_at is None:
         return "…"
     length = datetime.fromisoformat(night.ended_at) - datetime.fromisoformat(night.started_at)
-    return spoken_seconds(length.total_seconds())
+    return spoken_seconds(length.total_seconds(), words)
+
+
+def _text(words: Words, key: str) -> str:
+    return html.escape(words(f"school.{key}"))

@@ -1,62 +1,88 @@
-"""Take the README's screenshots from the real program with the embedded model: `python -m docs.screens.take`."""
+"""Take the screenshots: every page, both languages, light and dark, wide and phone: `python -m docs.screens.take`.
 
-import os
-import re
-import subprocess
+The site is the one of the browser tests, with the people and answers of `scene.py` in it; no model is needed. Words as
+arguments (`rank zh dark phone`) take only the pictures whose names hold all of them.
+"""
+
+import io
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from demo.catalogue import LANGUAGES, Language
+from demo.doors import PAGES
+from demo.identity import COOKIE
+from demo.languages import HTML_LANG, PREFIX
+from docs.screens.scene import Scene, open_school
+from nightschool.feedback import FeedbackStore
 from tests.find_chromium import find_chromium
+from tests.served import Site, served
 
 HERE = Path(__file__).parent
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SIZES: dict[str, dict[str, Any]] = {
+    "wide": {"viewport": {"width": 1280, "height": 860}},
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
+}
+SHOTS = {
+    "chat": ("chat", "#conversations .open >> nth=0", "#talk .turn.assistant"),
+    "duel": ("chat", "#conversations .open >> nth=1", "#vote-left:enabled"),
+    "rank": ("rank", "", "#rank-board [data-phase=ready]"),
+    "feedback": ("feedback", "", "#feedback-page .item"),
+    "school": ("school", "", "#history tbody tr"),
+}
+"""Name -> the page, what is clicked on it, and what is there when it is ready."""
+COLOURS = 256
+"""Of a picture: screens have few, and the folder stays small."""
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "demo", "--port", "0", "--db", f"{folder}/feedback.db"]
-        environment = {**os.environ, "NIGHTSCHOOL_DUEL_SHARE": "0", "NIGHTSCHOOL_MAX_NEW_TOKENS": "120"}
-        command += ["--versions", f"{folder}/versions"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as demo:
-            assert demo.stdout is not None
-            url = next(found.group() for line in demo.stdout if (found := re.search(r"http://\S+", line)))
-            try:
-                with sync_playwright() as playwright:
-                    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-                    browser = playwright.chromium.launch(executable_path=find_chromium(), args=flags)
-                    _take(browser.new_page(viewport={"width": 1280, "height": 860}), url)
-                    browser.close()
-            finally:
-                demo.terminate()
+def main(wanted: list[str]) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(Path(folder)) as site,
+        sync_playwright() as playwright,
+    ):
+        open_school(site.database)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        for language, theme, size in product(LANGUAGES, ("light", "dark"), SIZES):
+            shots = [name for name in SHOTS if all(word in f"{name}-{language}-{theme}-{size}" for word in wanted)]
+            if shots:
+                _visit(browser, site, language, theme, size, shots)
+        browser.close()
 
 
-def _take(page: Page, url: str) -> None:
-    page.goto(url)
-    page.wait_for_timeout(2000)
-    _ask(page, "Why is the sky blue?")
-    page.get_by_role("button", name="Like", exact=True).first.click()
-    page.wait_for_timeout(1000)
-    page.screenshot(path=HERE / "chat.png")
-    page.locator("#box textarea").fill("How do I boil an egg?")
-    page.get_by_role("button", name="Compare two answers").click()
-    page.locator("#vote-left:enabled").wait_for(timeout=120_000)
-    page.wait_for_timeout(500)
-    page.screenshot(path=HERE / "duel.png")
-    page.locator("#vote-left").click()
-    page.wait_for_timeout(1500)
-    page.goto(f"{url}/school")
-    page.wait_for_timeout(2500)
-    page.screenshot(path=HERE / "school.png")
+def _visit(browser: Browser, site: Site, language: Language, theme: Any, size: str, shots: list[str]) -> None:
+    """A new person plays their scene, then looks at the pages."""
+    cookie = site.visitors.issue()
+    person = site.visitors.read({COOKIE: cookie})
+    assert person is not None
+    Scene(FeedbackStore(site.database), site.database, person, language).play()
+    context = browser.new_context(locale=HTML_LANG[language], color_scheme=theme, **SIZES[size])
+    context.add_cookies([{"name": COOKIE, "value": cookie, "url": site.url}])
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    for name in shots:
+        _open(page, site, language, name)
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        small = picture.quantize(COLOURS, dither=Image.Dither.NONE)
+        small.save(HERE / f"{name}-{language}-{theme}-{size}.png", optimize=True)
+    context.close()
 
 
-def _ask(page: Page, question: str) -> None:
-    page.locator("#box textarea").fill(question)
-    page.locator("#box textarea").press("Enter")
-    page.get_by_role("button", name="Stop").wait_for(timeout=30_000)
-    page.locator("#box").get_by_role("button", name="Send").wait_for(timeout=120_000)
+def _open(page: Page, site: Site, language: Language, name: str) -> None:
+    place, clicked, ready = SHOTS[name]
+    page.goto(f"{site.url}{PREFIX[language]}{PAGES[place]}")
+    if clicked:
+        page.locator(clicked).wait_for(state="attached")
+        page.locator(clicked).dispatch_event("click")  # also where the list is folded away
+    page.locator(ready).first.wait_for()
+    page.wait_for_timeout(1200)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,0 +1,155 @@
+"""What the screenshots show: a small school with a person who chatted, judged and ranked, in one language.
+
+The answers are written here, not by a model: so the pictures are the same each time, and in both languages.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from demo.catalogue import Language
+from nightschool.feedback import FeedbackStore
+from nightschool.ids import utc_now
+from nightschool.prompt_bank import bank_half
+from nightschool.records import (
+    INITIAL,
+    DuelOutcome,
+    Message,
+    NightState,
+    ReplyStatus,
+    Sampling,
+    ThumbValue,
+    VerdictKind,
+    Version,
+)
+from nightschool.registry import NightBook, VersionRegistry
+from nightschool.schema import FeedbackDatabase
+
+TEXTS: dict[Language, Any] = json.loads(Path(__file__).with_name("scene.json").read_text(encoding="utf-8"))
+STAGES = {
+    "judgements": 0.4,
+    "model": 3.1,
+    "initial replies": 41.2,
+    "reward model": 18.5,
+    "ppo": 219.8,
+    "exam": 88.0,
+    "verdict": 0.1,
+}
+"""What a night did, in seconds."""
+DAYS_AGO = (1, 2, 2, 3, 5, 6)
+"""When the person judged what they judged before today."""
+REPORT = {
+    "win_rate": 0.66,
+    "win_rate_low": 0.55,
+    "reward_model_accuracy": 0.71,
+    "kl": 3.412,
+    "reward_before": -0.021,
+    "reward_after": 0.864,
+    "champion_length": 58,
+    "candidate_length": 61,
+}
+VERDICT = "It is better: the candidate wins 66% of 64 exam prompts (with 95 % confidence at least 55%)."
+VERSIONS = ("v1", "v2")
+
+
+def open_school(database: FeedbackDatabase) -> None:
+    """Two nights that made a version each; the second one answers."""
+    registry, book = VersionRegistry(database), NightBook(database)
+    for number, (name, kind) in enumerate(zip(VERSIONS, (VerdictKind.HELD, VerdictKind.PROMOTED), strict=True)):
+        night = book.start("quick", number, practice=False)
+        for position, (stage, seconds) in enumerate(STAGES.items()):
+            book.start_stage(night, position, stage)
+            book.end_stage(night, position, NightState.DONE, seconds, "")
+        held = (
+            "It is not shown to be better: the candidate wins 52% of 64 exam prompts (with 95 % confidence at least "
+            "41%), and more than half is needed. The champion stays."
+        )
+        book.log(night, "94 pairs and 21 thumbs to learn from.")
+        parent = VERSIONS[number - 1] if number else INITIAL
+        registry.add(Version(name, parent, utc_now(), night, "base", name, kind), [])
+        reason = VERDICT if kind is VerdictKind.PROMOTED else held
+        book.finish(night, NightState.DONE, kind, reason, version_id=name, report=REPORT)
+    registry.promote(VERSIONS[-1], VERDICT)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One person's school life."""
+
+    store: FeedbackStore
+    database: FeedbackDatabase
+    person: str
+    language: Language
+
+    def play(self) -> None:
+        """Everything that the pages show, judgements of some days; the duel and the conversation are the newest."""
+        texts = TEXTS[self.language]
+        for days, small in zip(DAYS_AGO, texts["earlier"], strict=True):
+            self._judge(small, days)
+        self._ranking(texts["ranking"])
+        self._duel(texts["duel"])
+        self._conversation(texts["conversation"])
+
+    def _talk(self, question: str) -> tuple[str, str]:
+        conversation = self.store.start_conversation(self.person, question)
+        return conversation, self.store.add_message(conversation, None, Message("user", question))
+
+    def _answer(self, place: tuple[str, str], text: str, version: str, *, show: bool = True) -> str:
+        reply = self.store.start_reply(*place, version, Sampling(), 1, [1], show=show)
+        self.store.finish_reply(reply, text, [1], ReplyStatus.DONE)
+        return reply
+
+    def _conversation(self, turns: list[str]) -> None:
+        conversation, question = self._talk(turns[0])
+        first = self._answer((conversation, question), turns[1], VERSIONS[-1])
+        self.store.set_thumb(first, self.person, ThumbValue.UP, reasons=["clear"])
+        question = self.store.add_message(conversation, first, Message("user", turns[2]))
+        self._answer((conversation, question), turns[3], VERSIONS[-1])
+
+    def _duel(self, texts: list[str]) -> None:
+        conversation, question = self._talk(texts[0])
+        sides = [
+            self._answer((conversation, question), text, name, show=False)
+            for text, name in zip(texts[1:], VERSIONS, strict=True)
+        ]
+        self.store.start_duel(conversation, question, self.person, *sides)
+
+    def _ranking(self, texts: list[str]) -> None:
+        prompt = next(one for one in bank_half("train", self.language) if one.text == texts[0])
+        round_id, conversation, question = self.store.start_round(self.person, prompt.id, self.language, prompt.text)
+        writers = (*VERSIONS, INITIAL, VERSIONS[-1])
+        replies = [
+            self._answer((conversation, question), text, name, show=False)
+            for text, name in zip(texts[1:], writers, strict=True)
+        ]
+        self.store.seat_replies(round_id, replies)
+
+    def _judge(self, small: list[str], days: int) -> None:
+        """A conversation of some days ago, and what the person thought of its answers."""
+        place = self._talk(small[1])
+        first = self._answer(place, small[2], VERSIONS[0])
+        if small[0] == "correction":
+            self.store.correct(first, self.person, small[3], [1])
+        elif small[0] in {"left", "tie"}:
+            other = self._answer(place, small[3], VERSIONS[1], show=False)
+            duel = self.store.start_duel(*place, self.person, first, other)
+            self.store.decide_duel(duel, self.person, DuelOutcome(small[0]))
+        else:
+            reasons = ["helpful"] if small[0] == "up" else ["wrong"]
+            self.store.set_thumb(first, self.person, ThumbValue(small[0]), reasons=reasons, comment=small[3])
+        self._date_back(place[0], days)
+
+    def _date_back(self, conversation: str, days: int) -> None:
+        then = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")
+        replies = "(SELECT id FROM messages WHERE conversation_id = :conversation)"
+        with self.database.write() as db:
+            for statement in (
+                "UPDATE conversations SET created_at = :then WHERE id = :conversation",
+                "UPDATE messages SET created_at = :then WHERE conversation_id = :conversation",
+                f"UPDATE thumbs SET created_at = :then WHERE reply_id IN {replies}",
+                f"UPDATE corrections SET created_at = :then WHERE reply_id IN {replies}",
+                "UPDATE duels SET created_at = :then, decided_at = :then WHERE conversation_id = :conversation",
+            ):
+                db.execute(statement, {"then": then, "conversation": conversation})
