@@ -22,7 +22,7 @@ EXAM_MUTANTS = (
     _statistics("a draw counts as a win", "int((sums > 0).sum())", "int((sums >= 0).sum())"),
     _statistics("length explains nothing", "torch.sigmoid(weights[0])", "wins.mean()"),
     _exam(
-        "the examiner's doubt is the reward model's",
+        "margins turned round",
         "margins = judged_new - judged_old",
         "margins = judged_old - judged_new",
     ),
