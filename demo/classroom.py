@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from demo.given import LONGEST_COMMENT, LONGEST_CORRECTION, checked_style, plain, sampling_of
 from demo.pairing import pair_versions
 from demo.writing import Pen
 from nightschool.engine import Engine
@@ -37,10 +38,6 @@ from nightschool.registry import VersionRegistry
 
 WINDOW = 40
 """Messages shown: the newest 20 questions with their answers. A browser's work per update grows with what is shown."""
-LONGEST_SYSTEM_PROMPT, LONGEST_COMMENT, LONGEST_CORRECTION = 2000, 2000, 16_000
-"""In characters."""
-HOTTEST = 2.0
-"""The highest temperature a person may choose; the owner's setting knows the same limit."""
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +134,7 @@ class Classroom:
 
     def search(self, person_id: str, words: str) -> list[FoundConversation]:
         """The person's conversations in which every word occurs, in the title or in what was said."""
-        return self._store.search(person_id, _plain(words, LONGEST_COMMENT))
+        return self._store.search(person_id, plain(words, LONGEST_COMMENT))
 
     def scene(self, person_id: str, conversation_id: str) -> Scene:
         """The shown branch of a conversation; the empty scene for no id. Raises `BadInput` for somebody else's."""
@@ -168,7 +165,7 @@ class Classroom:
 
     def rename(self, person_id: str, conversation_id: str, title: str) -> None:
         """Give a conversation another title."""
-        self._store.rename(conversation_id, person_id, _plain(title, 10 * LONGEST_COMMENT))
+        self._store.rename(conversation_id, person_id, plain(title, 10 * LONGEST_COMMENT))
 
     def delete(self, person_id: str, conversation_id: str) -> None:
         """Take a conversation out of the list, and its judgements out of the next night."""
@@ -180,7 +177,7 @@ class Classroom:
 
     def keep_style(self, person_id: str, conversation_id: str, style: Style) -> None:
         """Keep with a conversation how it is to be answered."""
-        self._store.set_style(conversation_id, person_id, self._checked(style))
+        self._store.set_style(conversation_id, person_id, checked_style(style, self.sampling))
 
     def show_message(self, person_id: str, conversation_id: str, message_id: str) -> None:
         """Show the branch that goes through a message: an earlier question or answer, and what followed it."""
@@ -249,12 +246,12 @@ class Classroom:
                 f"The reason {unknown[0]!r:.40} is not one of those offered; reload the page and choose again."
             )
         in_order = [reason for reason in offered if reason in reasons]
-        comment = _plain(comment, LONGEST_COMMENT).strip()
+        comment = plain(comment, LONGEST_COMMENT).strip()
         self._store.set_thumb(reply_id, person_id, value, reasons=in_order, comment=comment)
 
     def correct(self, person_id: str, reply_id: str, text: str) -> None:
         """Record what the person would have answered; the conversation goes on from it."""
-        text = _plain(text, LONGEST_CORRECTION).strip()
+        text = plain(text, LONGEST_CORRECTION).strip()
         self._store.correct(reply_id, person_id, text, self._engine.reply_ids(text))
 
     def withdraw_correction(self, person_id: str, reply_id: str) -> None:
@@ -315,7 +312,7 @@ class Classroom:
         else:
             conversation_id = self._store.start_conversation(person_id, text, style)
         question_id = self._store.add_message(conversation_id, parent_id, Message("user", text))
-        task = _Task(person_id, conversation_id, question_id, prompt_ids, self._drawing(style))
+        task = _Task(person_id, conversation_id, question_id, prompt_ids, sampling_of(style, self.sampling))
         if compare or self._chance.random() < self._duel_share:
             return self._compare(task, question_id)
         return self._answer(task)
@@ -327,31 +324,12 @@ class Classroom:
         style = self._style(person_id, conversation_id, style)
         prompt_ids = self._engine.prompt_ids(_messages(style, turns))
         self._store.set_style(conversation_id, person_id, style)
-        return _Task(person_id, conversation_id, question_id, prompt_ids, self._drawing(style))
+        return _Task(person_id, conversation_id, question_id, prompt_ids, sampling_of(style, self.sampling))
 
     def _style(self, person_id: str, conversation_id: str, style: Style | None) -> Style:
         if style is not None:
-            return self._checked(style)
+            return checked_style(style, self.sampling)
         return self._store.conversation(conversation_id, person_id).style if conversation_id else OWNERS_STYLE
-
-    def _checked(self, style: Style) -> Style:
-        """The style as it is stored: what is as the owner set it is not a choice. Raises `BadInput`."""
-        limit = self.sampling.max_new_tokens
-        if style.temperature is not None and not 0 < style.temperature <= HOTTEST:
-            raise BadInput(f"The temperature was {style.temperature:g}; choose one above 0 and at most {HOTTEST:g}.")
-        if style.max_new_tokens is not None and not 1 <= style.max_new_tokens <= limit:
-            raise BadInput(f"The longest answer was {style.max_new_tokens} tokens; choose 1 to {limit}.")
-        return Style(
-            _plain(style.system_prompt, LONGEST_SYSTEM_PROMPT).strip(),
-            None if style.temperature == self.sampling.temperature else style.temperature,
-            None if style.max_new_tokens == limit else style.max_new_tokens,
-        )
-
-    def _drawing(self, style: Style) -> Sampling:
-        return Sampling(
-            self.sampling.temperature if style.temperature is None else style.temperature,
-            self.sampling.max_new_tokens if style.max_new_tokens is None else style.max_new_tokens,
-        )
 
     def _open_duel(self, person_id: str, conversation_id: str) -> Duel | None:
         """The duel that waits for a vote; one that failed, is still written in another tab, or is a draw does not."""
@@ -450,12 +428,3 @@ def _messages(style: Style, turns: Sequence[Turn]) -> list[Message]:
         for turn in turns
         if turn.said.strip() and (turn.status is not ReplyStatus.FAILED or turn.correction is not None)
     ]
-
-
-def _plain(text: str, limit: int) -> str:
-    """A text as it can be stored. Raises `BadInput` for one that is too long or holds half of a character."""
-    if len(text) > limit:
-        raise BadInput(f"The text has {len(text):,} characters, {limit:,} fit; shorten it.")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise BadInput("The text holds half of a character (a lone surrogate); delete it and try again.")
-    return text.replace("\0", "")

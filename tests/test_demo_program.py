@@ -74,6 +74,12 @@ def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     assert refused(tmp_path, "--duel-share", "3").startswith("The setting duel_share was given as 3.0")
 
 
+def test_an_address_for_others_is_refused_without_accounts(tmp_path: Path) -> None:
+    assert "make one with `python -m demo adduser FILE NAME --owner`" in refused(tmp_path, "--host", "0.0.0.0")
+    assert "could not be read" in refused(tmp_path, "--auth", str(tmp_path / "nothing"))
+    assert not (tmp_path / "feedback.db").exists()  # before anything is opened
+
+
 def test_port_zero_takes_a_free_one_and_a_taken_one_is_refused() -> None:
     with open_address("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]

@@ -3,12 +3,15 @@
 import io
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pyarrow.parquet as pq
 import pytest
 
+from demo.accounts import Role, add
 from demo.identity import COOKIE
 from nightschool.browsing import FeedbackFilter, FeedbackKind
 from nightschool.feedback import FeedbackStore
@@ -196,3 +199,29 @@ def test_a_page_of_another_site_imports_nothing(owner: Judge, site: Site, origin
     cookies = {COOKIE: owner.client.cookies[COOKIE]}
     with httpx.Client(base_url=site.url, cookies=cookies, headers=headers) as foreign:
         assert foreign.post("/feedback/file", content=b"{}").status_code == (403 if origin else 400)
+
+
+# ---- accounts ------------------------------------------------------------------------------------------------------
+
+
+def test_with_accounts_the_role_decides_and_the_owner_reads_names(tmp_path: Path) -> None:
+    passwords = {"Anna": "the password of the owner", "Ben <b>": "the password of a user"}
+    for name, password in passwords.items():
+        add(tmp_path / "accounts", name, password, Role.OWNER if name == "Anna" else Role.USER)
+    with served(tmp_path) as site, ExitStack() as stack:
+        people = {}
+        for name, password in passwords.items():
+            client = stack.enter_context(httpx.Client(base_url=site.url, timeout=20, headers={"Origin": site.url}))
+            assert client.post("/login", data={"name": name, "password": password}).status_code == 303
+            judge_everything(FeedbackStore(site.database), site.visitors.person_of_name(name), f"A question of {name}?")
+            people[name] = Visitor(client)
+        everybodys = shown(people["Anna"].fire("feedback-filter", "filtered", EVERYBODY))
+        assert '"name": "Ben <b>"' in everybodys
+        assert "A question of Ben <b>?" in everybodys
+        assert "Only the owner" in refused(people["Ben <b>"].fire("feedback-filter", "filtered", EVERYBODY))
+        own = shown(people["Ben <b>"].fire("feedback-filter", "filtered", {}))
+        assert "Anna" not in own
+        assert (
+            people["Ben <b>"].client.get("/feedback/file", params={"wanted": json.dumps(EVERYBODY)}).status_code == 400
+        )
+        assert "A question of Anna?" not in people["Ben <b>"].client.get("/feedback/file").text

@@ -66,7 +66,7 @@ const draw = () => {
   scope.hidden = !owner;
   person.hidden = controls.scope.value !== 'all';
   offer('version', [['', word('version_all')], ...versions.map((version) => [version, version])]);
-  const named = ({ id, count }) => [id, `${id === you ? word('you') : id === 'importer' ? word('imported') : shortId(id)} (${count})`];
+  const named = ({ id, count, name }) => [id, `${id === you ? word('you') : id === 'importer' ? word('imported') : name || shortId(id)} (${count})`];
   offer('person', [['', word('person_all')], ...people.map(named)]);
 };
 window.addEventListener('feedback-choices', ({ detail }) => {

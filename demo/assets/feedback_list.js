@@ -68,7 +68,7 @@ const card = (item) =>
       ...(item.kind === 'duel' ? [make('span', { class: 'outcome' }, word(item.outcome))] : []),
       make('time', { datetime: item.at, title: time.format(new Date(item.at)) }, day.format(new Date(item.at))),
       ...(item.person ? [make('span', { class: 'whose', title: item.person },
-        item.mine ? word('you') : item.person === 'importer' ? word('imported') : shortId(item.person))] : []),
+        item.mine ? word('you') : item.person === 'importer' ? word('imported') : item.name || shortId(item.person))] : []),
       deletion(item)),
     ...(item.question ? [make('div', { class: 'question', 'aria-label': word('question') }, ...written(item.question))] : []),
     ...answers[item.kind](item),

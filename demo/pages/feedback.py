@@ -209,6 +209,7 @@ class FeedbackPage:
     def _show(self, visitor: Visitor, wanted: Wanted, page: str = "0") -> Updates:
         """Everything as the store has it."""
         is_all = wanted.scope is Scope.ALL
+        names = self._names() if is_all and visitor.is_owner else {}
         shelf = self._room.shelf(visitor, wanted.scope, wanted.filter, _number(page), wanted.minutes)
         return {
             self.consent: shelf.consent,
@@ -217,17 +218,22 @@ class FeedbackPage:
             self.tiles: feedback_view.tiles(shelf.counts, self._words),
             self.plot: feedback_view.plot(shelf.days, self._words),
             self.list: {
-                **feedback_view.listing(shelf, visitor, is_filtered=wanted.is_filtered, is_all=is_all),
-                "choices": feedback_view.choices(shelf, visitor),
+                **feedback_view.listing(shelf, visitor, names, is_filtered=wanted.is_filtered, is_all=is_all),
+                "choices": feedback_view.choices(shelf, visitor, names),
             },
             self.files: {"owner": visitor.is_owner, "wanted": wanted.told()},
             **self._steps(1),
         }
 
+    def _names(self) -> dict[str, str]:
+        """Person -> name of their account."""
+        accounts = self._visitors.accounts
+        return {self._visitors.person_of_name(name): name for name in accounts.all()} if accounts is not None else {}
+
     def _noted(self, versions: tuple[str, ...]) -> str:
         if not versions:
             return ""
-        return self._words("feedback.erased_versions", versions=feedback_view.names(versions))
+        return self._words("feedback.erased_versions", versions=feedback_view.in_a_row(versions))
 
 
 def _kind(name: Any) -> FeedbackKind:

@@ -123,32 +123,37 @@ def _column(start: date, counts: FeedbackCounts, most: int, names: Mapping[str, 
 # ---- values for the scripts ----------------------------------------------------------------------------------------
 
 
-def choices(shelf: Shelf, visitor: Visitor) -> dict[str, Any]:
+Names = Mapping[str, str]
+"""Person -> name of their account; for an owner only, and empty without accounts."""
+
+
+def choices(shelf: Shelf, visitor: Visitor, names: Names) -> dict[str, Any]:
     """What the filter offers."""
     return {
         "owner": visitor.is_owner,
         "you": visitor.person_id,
         "versions": list(shelf.versions),
-        "people": [{"id": person, "count": count} for person, count in shelf.people],
+        "people": [{"id": person, "count": count, "name": names.get(person, "")} for person, count in shelf.people],
     }
 
 
-def listing(shelf: Shelf, visitor: Visitor, *, is_filtered: bool, is_all: bool) -> dict[str, Any]:
+def listing(shelf: Shelf, visitor: Visitor, names: Names, *, is_filtered: bool, is_all: bool) -> dict[str, Any]:
     """One page of the list."""
     return {
-        "items": [_entry(item, visitor, is_all=is_all) for item in shelf.items],
+        "items": [_entry(item, visitor, names, is_all=is_all) for item in shelf.items],
         "page": shelf.page,
         "pages": shelf.pages,
         "empty": "no_match" if is_filtered else "none_all" if is_all else "none",
     }
 
 
-def _entry(item: FeedbackItem, visitor: Visitor, *, is_all: bool) -> dict[str, Any]:
+def _entry(item: FeedbackItem, visitor: Visitor, names: Names, *, is_all: bool) -> dict[str, Any]:
     return {
         "kind": item.kind,
         "id": item.id,
         "at": item.judged_at,
         "person": item.person_id if is_all else "",
+        "name": names.get(item.person_id, ""),
         "mine": item.person_id == visitor.person_id,
         "question": item.question,
         "outcome": item.outcome,
@@ -171,6 +176,6 @@ def line(*sentences: str) -> str:
     return html.escape(" ".join(sentences))
 
 
-def names(versions: Sequence[str]) -> str:
+def in_a_row(versions: Sequence[str]) -> str:
     """Versions in a sentence."""
     return ", ".join(versions)
