@@ -393,7 +393,7 @@ def _browsing_and_erasing_feedback(db: sqlite_utils.Database) -> None:
     )
 
 
-@migrations(name="0011_retired_versions_and_nightly_dates")
+@migrations(name="0012_retired_versions_and_nightly_dates")
 def _retired_versions_and_nightly_dates(db: sqlite_utils.Database) -> None:
     # When a version was taken out of service for good, because judgements that made it were deleted.
     db.execute("ALTER TABLE versions ADD COLUMN retired_at TEXT")
