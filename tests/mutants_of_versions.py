@@ -33,7 +33,9 @@ VERSIONS_MUTANTS = (
     ),
     _receipts("the hash does not see the side", "judgement.side, component,", "component,"),
     _adapter(
-        "half the layers are enough", "if missing := weights.keys() - _pairs(tensors):", "if missing := set[str]():"
+        "half the layers are enough",
+        'weights = _changed_weights(model, config["layers_to_transform"], config["target_modules"])',
+        'weights = _changed_weights(model, config["layers_to_transform"][-1:], config["target_modules"])',
     ),
     _adapter("any size of change is taken", "> MOST_CHANGE", "> math.inf"),
 )
