@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from nightschool.browsing import FeedbackKind
 from nightschool.embedded_engine import EmbeddedEngine
 from nightschool.feedback import FeedbackStore
 from nightschool.files import MANIFEST, manifest_fault
@@ -250,10 +251,11 @@ def test_what_deleted_judgements_made_is_retired_and_made_anew_without_them(
     first = str(_night_here(tmp_path, model, practice=True)["version"])
     with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
         VersionRegistry(database).promote(first, "by hand")
-        deleted = [duel.id for duel in FeedbackStore(database).snapshot().duels[:10]]
-        with database.write() as db:
-            for duel in deleted:
-                db.table("duels").delete(duel)
+        store = FeedbackStore(database)
+        deleted = [duel.id for duel in store.snapshot().duels[:10]]
+        for duel in deleted:
+            assert store.erase_feedback(FeedbackKind.DUEL, duel, None).versions == (first,)
+    reply = _reply(tmp_path, base, first)
     report = _night_here(tmp_path, model)
     assert report["retired"] == [first]
     assert report["champion_before"] == "initial"  # it did not begin from what is retired
@@ -267,6 +269,8 @@ def test_what_deleted_judgements_made_is_retired_and_made_anew_without_them(
         assert registry.champion().id in {"initial", rebuilt}
         assert [version.id for version in registry.list()] == ["initial", rebuilt]
         assert registry.tainted().keys() == {first}
+    card = json.loads(_run(tmp_path, model, "explain", reply, "--json").stdout)
+    assert (card["version"], card["scored_by"], card["drift"]) == (first, rebuilt, None)  # the adapter is gone
 
 
 def test_a_second_night_at_once_is_refused_with_one_sentence(tmp_path: Path, model: Path) -> None:
