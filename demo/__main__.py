@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
     from nightschool.embedded_engine import EmbeddedEngine
 
+STOPPED = "NightSchool has stopped."
+
 program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -87,11 +89,12 @@ def serve(
         accounts = open_accounts(settings, open_to_all=open_to_all)
         with closing(open_address(settings.host, settings.port)) as listener:
             run(settings, listener, accounts)
+        typer.echo(STOPPED)  # the server may end without raising what ended it
     except NightSchoolError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        typer.echo("NightSchool has stopped.")
+        typer.echo(STOPPED)
 
 
 @program.command()
