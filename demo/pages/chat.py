@@ -42,6 +42,16 @@ ECHO = """(text, ...rest) => {
 }"""
 """A question is on the page at once, also while it waits for a writer."""
 
+EMPTY_BOX = """() => {
+  const box = document.querySelector('#box textarea');
+  if (box?.value) {
+    box.value = '';
+    box.dispatchEvent(new Event('input', { bubbles: true }));
+  }
+  return [];
+}"""
+"""At the click, not by the server's answer: that would take away what is being written by then."""
+
 Steps = Generator[Updates, None, None]
 
 
@@ -122,8 +132,11 @@ class ChatPage:
         self.box.stop(None, None, None, cancels=writing, **quiet).then(
             self.refresh, [self.conversation_id], everything, **reads
         )
-        self.new.click(self.start_afresh, None, everything, cancels=writing, **reads)
-        self.list.opened(self.open, None, everything, cancels=writing, **reads)
+        # An event's own `cancels` act after its answer: they would cut what was asked since. So they are events before.
+        self.new.click(None, None, None, cancels=writing, **quiet)
+        self.new.click(self.start_afresh, None, everything, js=EMPTY_BOX, **reads)
+        self.list.opened(None, None, None, cancels=writing, **quiet)
+        self.list.opened(self.open, None, everything, **reads)
         for event in self._desk.wire(quiet, everything):
             event.failure(self.refresh, [self.conversation_id], everything, **reads)
         self.settings.click(None, None, None, js=FOLD, **quiet)
@@ -154,8 +167,7 @@ class ChatPage:
 
     def start_afresh(self, request: gr.Request) -> Updates:
         """An empty page; the conversation is stored with its first question."""
-        shown = self.shown(person_of(self._visitors, request), EMPTY_SCENE)
-        return {**shown, self.status: "", self.box: self._idle_box("")}
+        return {**self.shown(person_of(self._visitors, request), EMPTY_SCENE), self.status: ""}
 
     def open(self, event: gr.EventData, request: gr.Request) -> Updates:
         """One of the person's earlier conversations."""
@@ -279,8 +291,8 @@ class ChatPage:
             self.why: gr.Button(interactive=False),
         }
 
-    def _idle_box(self, *value: str) -> gr.Textbox:
-        return gr.Textbox(*value, submit_btn=self._words("chat.send"), stop_btn=False)
+    def _idle_box(self) -> gr.Textbox:
+        return gr.Textbox(submit_btn=self._words("chat.send"), stop_btn=False)
 
     def _note(self, scene: Scene) -> str:
         return chat_view.who_answers(self._classroom.champion().id, self._model_line, scene, self._words)
