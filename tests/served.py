@@ -185,7 +185,7 @@ class Visitor:
         return next(
             dict(dependency)
             for dependency in self._config["dependencies"]
-            if [component, event] in [list(target) for target in dependency["targets"]]
+            if [component, event] in [list(target) for target in dependency["targets"]] and dependency["backend_fn"]
         )
 
 
