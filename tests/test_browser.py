@@ -25,6 +25,7 @@ from tests.seeding import seed_taste
 from tests.served import SLOW, served
 from tests.tiny import make_tiny_model
 from tests.tiny_version import add_tiny_version
+from tests.watched import RECORD_ANSWERS
 
 pytestmark = pytest.mark.browser
 
@@ -295,22 +296,6 @@ def test_no_version_is_named_before_the_vote(chat: Page) -> None:
     assert_nameless(chat)
     chat.locator("#vote-right").click()
     expect(chat.locator("#status")).to_contain_text(CHAMPION)
-
-
-RECORD_ANSWERS = """
-  window.answers = [];
-  const plain = window.fetch;
-  const record = async (reader, decoder) => {
-    for (let step = await reader.read(); !step.done; step = await reader.read()) {
-      window.answers.push(decoder.decode(step.value, { stream: true }));
-    }
-  };
-  window.fetch = async (...call) => {
-    const answer = await plain(...call);
-    if (answer.body) record(answer.clone().body.getReader(), new TextDecoder()).catch(() => window.answers.push('cut'));
-    return answer;
-  };
-"""
 
 
 def assert_nameless(page: Page) -> None:
