@@ -161,8 +161,8 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
 def _tells_its_exam(report: dict[str, Any]) -> None:
     assert "新版本更好" in report["reason_zh"]
     assert report["replies"] == 2
-    assert 100 <= report["prompts"] < 128  # some of the bank's were judged on the training side...
-    assert f"{report['prompts']} prompts, where 128 are usual" in report["reason"]  # ...which is told
+    assert report["prompts"] == 128  # although some of the bank's were judged on the training side
+    assert "are usual" not in report["reason"]
     assert len(report["guards"]) == 12
     assert all(guard["holds"] for guard in report["guards"].values())
     assert (len(report["samples"]), len(report["worst"])) == (10, 3)

@@ -40,6 +40,7 @@ from training.policy import Policy
 from training.ppo import train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
+from training.prompts import FIXED, components_of, exam_prompts
 from training.ptx import examples_of, trusted
 from training.receipt_check import (
     Receipt,
@@ -60,8 +61,6 @@ from training.version_report import told_twice
 
 KEPT_SETTINGS = ("model", "dtype", "temperature", "max_new_tokens", "reward_start", "lora_layers")
 """What a resumed night takes from its beginning, whatever the settings are now."""
-SAMPLES = 10
-"""Prompts of the exam whose replies before and after the report shows."""
 HEADS = 5
 """Heads whose disagreement an exam looks at: linear fits on states that are read anyway."""
 
@@ -306,6 +305,13 @@ class Stages:
 
         return with_initial(table, first, scores, decode)
 
+    def questions(self, base: BaseModel, judgements: Judgements) -> Questions:
+        """What this night's exam asks: as many exams as there were before, so far the rings of prompts have turned."""
+        reports = [night.report or {} for night in self.book.nights() if night.id != self.id]
+        turn = sum(report.get("win_rate") is not None for report in reports)
+        prompts = exam_prompts(base, judgements, self.plan.effort.exam_prompts, turn)
+        return Questions(prompts, components_of(prompts, judgements), self.plan.effort.exam_replies)
+
     def exam(
         self, policy: Policy, champion: Any, fitted: FittedReward, questions: Questions, drawing: Drawing
     ) -> tuple[ExamResult, list[Answer], list[Answer]]:
@@ -329,7 +335,7 @@ class Stages:
                 "after": decode(after[place].token_ids, skip_special_tokens=True),
             }
 
-        fixed = range(0, len(before), exam.replies)[-SAMPLES:]  # the bank's come last: those are asked every night
+        fixed = range(0, len(before), exam.replies)[-FIXED:]
         self.report |= {"samples": [told(place) for place in fixed], "worst": [told(place) for place in exam.worst]}
         self.log.say(
             f"Exam: {exam.win_rate:.0%} of {exam.prompts} prompts won, reward {exam.reward_before:+.2f} -> "

@@ -19,13 +19,12 @@ from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from training.candidate import told_when_unwritable
 from training.effort import effort_named
-from training.exam import Questions
 from training.invariants import TrainingBroken
 from training.night_lock import night_lock
 from training.night_log import NightLog
 from training.night_stages import KEPT_SETTINGS, NightPlan, Stages
 from training.night_work import NightWork, sweep
-from training.prompts import components_of, exam_prompts, practice_prompts
+from training.prompts import practice_prompts
 from training.reward_metrics import THE_EXAMINER, gate
 from training.rollout import Drawing
 from training.shortage import shortage_of
@@ -196,8 +195,7 @@ class _Night:
             self.stages.ppo(policy, reward_model, watcher, judgements, fitted.distrusted, practice_on, drawing)
             rollouts = self.stages.rollouts(split, reward_model, initial, drawing)
         with self._stage("exam"):
-            prompts = exam_prompts(base, judgements, effort.exam_prompts)
-            questions = Questions(prompts, components_of(prompts, judgements), effort.exam_replies)
+            questions = self.stages.questions(base, judgements)
             exam, before, after = self.stages.exam(policy, champion, fitted, questions, drawing)
             self.stages.tell_exam(exam, base, before, after)
         with self._stage("verdict"):
