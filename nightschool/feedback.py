@@ -504,11 +504,15 @@ class FeedbackStore:
         """How many decided duels a version had with each other one."""
         return duels_with(self._database.read(), version)
 
+    def votes_between(self, version: str, rival: str) -> list[Vote]:
+        """People's votes in duels of the two, oldest first; ties are left out."""
+        return _votes(duel_votes(self._database.read(), version, rival))
+
     def said_of(self, probation: Probation) -> Standing:
         """What people said of a version on probation since it began."""
         version, rival = probation.version_id, probation.rival_id
         with self._database.snapshot() as db:
-            votes = [Vote(person, moment[:10], won) for person, moment, won in duel_votes(db, version, rival)]
+            votes = _votes(duel_votes(db, version, rival))
             own = thumbs_down(db, version)  # it was registered when its probation began
             before = thumbs_down(db, rival, until=probation.started_at)[::-1]
             return standing(votes, (own, before), failures(db, version))
@@ -554,3 +558,7 @@ class FeedbackStore:
 
     def _duel(self, row: dict[str, Any]) -> Duel:
         return duel_of(row, {side: self.reply(side) for side in (row["left_reply"], row["right_reply"])})
+
+
+def _votes(rows: list[tuple[str, str, bool]]) -> list[Vote]:
+    return [Vote(person, moment[:10], won) for person, moment, won in rows]

@@ -24,6 +24,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "files": (set(), set()),
     "prompt_bank": (set(), set()),
     "said": (set(), set()),
+    "shares": (set(), set()),
+    "alarm": ({"probation", "records", "said", "shares"}, set()),
     "ids": (set(), {"uuid_utils"}),
     "settings": ({"errors"}, {"pydantic", "pydantic_settings"}),
     "schema": ({"errors", "ids", "records"}, {"sqlite_utils", "filelock"}),

@@ -163,6 +163,8 @@ def _tells_its_exam(report: dict[str, Any]) -> None:
     assert report["replies"] == 2
     assert report["prompts"] == 128  # although some of the bank's were judged on the training side
     assert "are usual" not in report["reason"]
+    assert report["proxy_win_rate_low"] < report["proxy_win_rate"] < report["proxy_win_rate_high"]
+    assert report["alarm"] is report["alarm_zh"] is None
     assert len(report["guards"]) == 12
     assert all(guard["holds"] for guard in report["guards"].values())
     assert (len(report["samples"]), len(report["worst"])) == (10, 3)

@@ -106,6 +106,8 @@ class Stages:
             "reward_before": None,
             "reward_after": None,
             "win_rate": None,
+            "alarm": None,
+            "alarm_zh": None,
         }
 
     def told(self) -> AbstractContextManager[None]:

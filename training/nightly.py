@@ -20,6 +20,7 @@ from nightschool.settings import Settings
 from training.candidate import told_when_unwritable
 from training.effort import effort_named
 from training.invariants import TrainingBroken
+from training.night_alarm import look_over
 from training.night_lock import night_lock
 from training.night_log import NightLog
 from training.night_stages import KEPT_SETTINGS, NightPlan, Stages
@@ -201,6 +202,7 @@ class _Night:
         with self._stage("verdict"):
             decision = decide(exam, examiner_fault, practice=practice, promotion=self.plan.settings.promotion)
             verdict, reason = decision.verdict, decision.reason
+            self.report |= look_over(self.report, self.book, self.stages.feedback, self.log.say)
             self.report |= decision.as_dict() | {"promotion": self.plan.settings.promotion}
             if self.registry.champion().id != self.stages.champion_before:
                 verdict, reason = VerdictKind.HELD, CHANGED_BY_HAND
