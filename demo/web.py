@@ -26,7 +26,7 @@ from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 SCRIPTS = ("streams.js", "gradio_words.js")
-STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css")
+STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css", "coevolution.css")
 OWN_NAMES = frozenset({"localhost"})
 
 

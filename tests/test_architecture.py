@@ -26,6 +26,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "said": (set(), set()),
     "shares": (set(), set()),
     "alarm": ({"probation", "records", "said", "shares"}, set()),
+    "coevolution": ({"alarm", "feedback", "records", "registry", "said"}, set()),
     "ids": (set(), {"uuid_utils"}),
     "settings": ({"errors"}, {"pydantic", "pydantic_settings"}),
     "schema": ({"errors", "ids", "records"}, {"sqlite_utils", "filelock"}),

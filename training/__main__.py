@@ -21,6 +21,7 @@ from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
 from nightschool.trainer_files import ending_of, file_of
 from nightschool.version_check import check_files
+from training.coevolution_command import coevolution_command
 from training.effort import effort_named
 from training.night_lock import night_lock
 from training.priority import step_back
@@ -33,6 +34,7 @@ from training.version_commands import add_version_commands
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
 app.add_typer(reward_app, name="reward")
 add_version_commands(app)
+app.command("coevolution")(coevolution_command)
 
 Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db).")]
 Versions = Annotated[Path | None, typer.Option(help="Folder of the versions (default versions/).")]

@@ -20,6 +20,7 @@ from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from nightschool.version_folder import POLICY, load_policy, trained_layers
 from training.candidate import save_candidate, told_when_unwritable
+from training.coevolution import forget
 from training.effort import Effort
 from training.exam import ExamResult, Jury, Questions, examine
 from training.judgements import Answer, Judgements
@@ -131,6 +132,8 @@ class Stages:
         for version_id in retired:  # people's words are in its samples
             shutil.rmtree(self.plan.settings.versions / version_id, ignore_errors=True)
         names = ", ".join(retired)
+        with self.told():
+            forget(self.plan.settings.versions, retired)
         self.log.say(f"Retired {names}: judgements that made them were deleted. {self.registry.champion().id} answers.")
         if self.champion_before in retired:
             self.work.remove()

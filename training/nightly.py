@@ -18,6 +18,7 @@ from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from training.candidate import told_when_unwritable
+from training.coevolution import coevolve
 from training.effort import effort_named
 from training.invariants import TrainingBroken
 from training.night_alarm import look_over
@@ -209,6 +210,8 @@ class _Night:
             elif taken_back := self.stages.taken_back(judgements):
                 verdict, reason = VerdictKind.HELD, judgements_gone(taken_back)
             version = self.stages.save(policy, fitted, base, judgements, rollouts, verdict, reason)
+        with self._stage("coevolution"):
+            coevolve(self.plan.settings, self.registry, base, self.log.say)
         return verdict, reason, version.id
 
     @contextmanager
