@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.mutant import Mutant
+from tests.mutants_of_coevolution import COEVOLUTION_MUTANTS
 from tests.mutants_of_exam import EXAM_MUTANTS
 from tests.mutants_of_judgements import JUDGEMENTS_MUTANTS
 from tests.mutants_of_loop import LOOP_MUTANTS
@@ -32,6 +33,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *JUDGEMENTS_MUTANTS,
     *EXAM_MUTANTS,
     *VERSIONS_MUTANTS,
+    *COEVOLUTION_MUTANTS,
 )
 TREE = Path(__file__).resolve().parent.parent
 SECONDS = 600
