@@ -84,7 +84,9 @@ def night_of(folder: Path, seeded: Path) -> list[str]:
 def training(*words: str) -> str:
     """Run a command to its end and return what it printed."""
     command = [sys.executable, "-m", "training", *words]
-    return subprocess.run(command, env=THREADS | os.environ | SETTINGS, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        command, env=THREADS | os.environ | SETTINGS, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def kill_in(stage: str, delay: float, words: list[str]) -> bool:

@@ -88,9 +88,7 @@ class _Softmax:
         self._most, self._total = torch.full((rows, 1), torch.finfo(torch.float32).min), torch.zeros(rows, 1)
         self._chosen = torch.zeros(rows, 1)
         self._spread = torch.zeros(rows, 1) if wants_entropies else None  # sum of e^(l - most) (l - most)
-        self._weighed = (
-            torch.zeros(states.shape, dtype=torch.float32) if wants_slopes else None
-        )  # sum of e^(l-most) W
+        self._weighed = torch.zeros(states.shape, dtype=torch.float32) if wants_slopes else None  # sum of e^(l-most) W
 
     @classmethod
     def over(
