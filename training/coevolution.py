@@ -184,9 +184,7 @@ class _Work:
     def _reward_model(self, version: Version) -> RewardModel:
         folder = self.settings.versions / version.id
         if not (folder / REWARD / HEAD).is_file():
-            raise BadInput(
-                f"The version {version.id} has no reward model of its own; versions that nights make have one."
-            )
+            raise BadInput(f"The version {version.id} has no reward model; versions that nights make have one.")
         report = report_of(folder)
         layers = int(report.get("lora_layers", TOP_LAYERS))
         split = self.split if layers == self.split.top_layers else SplitModel(self.base, layers)
