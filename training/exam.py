@@ -91,11 +91,13 @@ class ExamResult:
     champion: Conduct
     candidate: Conduct
     worst: tuple[int, ...] = ()
-    """Places of the replies that lost most, the worst first."""
+    """Places of the replies that lost most, the worst first, one of each prompt."""
+    worst_margins: tuple[float, ...] = ()
+    """By how much the examiner scores them lower than the champion's: below 0."""
 
     def as_dict(self) -> dict[str, object]:
         """For reports: conduct as `champion_length`, `candidate_length` and so on."""
-        hidden = {"champion", "candidate", "worst"}
+        hidden = {"champion", "candidate", "worst", "worst_margins"}
         flat = {name: value for name, value in asdict(self).items() if name not in hidden}
         for side in ("champion", "candidate"):
             flat |= {f"{side}_{name}": value for name, value in asdict(getattr(self, side)).items()}
@@ -124,6 +126,7 @@ def examine(
     leads = torch.tensor([len(b.token_ids) - len(a.token_ids) for a, b in zip(old, new, strict=True)]).double()
     doubt_before, doubt_after, heads_for = disagreement(jury.heads, pooled_old, pooled_new)
     before, after = _conducts(base, old, new)
+    worst = lost_most(margins, questions.replies)
     result = ExamResult(
         prompts=len(questions.prompts),
         replies=questions.replies,
@@ -144,9 +147,17 @@ def examine(
         base_untouched=fingerprint(base.model) == base.fingerprint,
         champion=before,
         candidate=after,
-        worst=tuple(margins.argsort(stable=True)[:WORST].tolist()),
+        worst=worst,
+        worst_margins=tuple(margins[list(worst)].tolist()),
     )
     return result, old, new
+
+
+def lost_most(margins: Tensor, replies: int) -> tuple[int, ...]:
+    """Places of the worst reply to each of the (at most three) prompts that lost most. margins [prompts * replies]."""
+    worst = margins.view(-1, replies).min(1)
+    prompts = worst.values.argsort(stable=True)[:WORST].tolist()
+    return tuple(prompt * replies + int(worst.indices[prompt]) for prompt in prompts if worst.values[prompt] < 0)
 
 
 def compared(

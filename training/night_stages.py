@@ -22,6 +22,7 @@ from nightschool.version_folder import POLICY, load_policy, trained_layers
 from training.candidate import save_candidate, told_when_unwritable
 from training.effort import Effort
 from training.exam import ExamResult, Jury, Questions, examine
+from training.fixed_samples import Sample, fixed_samples, worst_samples
 from training.judgements import Answer, Judgements
 from training.learner import Learner
 from training.night_kept import (
@@ -60,8 +61,6 @@ from training.version_report import told_twice
 
 KEPT_SETTINGS = ("model", "temperature", "max_new_tokens", "reward_start", "lora_layers")
 """What a resumed night takes from its beginning, whatever the settings are now."""
-SAMPLES = 10
-"""Prompts of the exam whose replies before and after the report shows."""
 HEADS = 5
 """Heads whose disagreement an exam looks at: linear fits on states that are read anyway."""
 
@@ -214,6 +213,7 @@ class Stages:
                 seed=self.plan.seed,
                 say=self.log.say,
                 progress=self.log.progress,
+                record=self.log.curve,
                 heads=HEADS,
             )
             with self.told():
@@ -317,19 +317,21 @@ class Stages:
             self.work.keep("exam", exam_to_json(*found))
         return found
 
-    def tell_exam(self, exam: ExamResult, base: BaseModel, before: list[Answer], after: list[Answer]) -> None:
+    def samples(self, policy: Policy, champion: Any, drawing: Drawing) -> list[Sample]:
+        """The fixed prompts before and after, for people to read."""
+        kept = self.work.kept("samples")
+        if kept is not None:
+            return list(kept)
+        found = fixed_samples(policy, champion, drawing)
+        with self.told():
+            self.work.keep("samples", found)
+        return found
+
+    def tell_exam(
+        self, exam: ExamResult, base: BaseModel, before: list[Answer], after: list[Answer], samples: list[Sample]
+    ) -> None:
         self.report |= exam.as_dict()
-        decode = base.tokenizer.decode
-
-        def told(place: int) -> dict[str, str]:
-            return {
-                "prompt": decode(before[place].prompt_ids, skip_special_tokens=False)[-400:],
-                "before": decode(before[place].token_ids, skip_special_tokens=True),
-                "after": decode(after[place].token_ids, skip_special_tokens=True),
-            }
-
-        fixed = range(0, len(before), exam.replies)[-SAMPLES:]  # the bank's come last: those are asked every night
-        self.report |= {"samples": [told(place) for place in fixed], "worst": [told(place) for place in exam.worst]}
+        self.report |= {"samples": samples, "worst": worst_samples(exam, base, before, after)}
         self.log.say(
             f"Exam: {exam.win_rate:.0%} of {exam.prompts} prompts won, reward {exam.reward_before:+.2f} -> "
             f"{exam.reward_after:+.2f}, KL {exam.kl:.2f}."

@@ -199,7 +199,7 @@ class _Night:
             prompts = exam_prompts(base, judgements, effort.exam_prompts)
             questions = Questions(prompts, components_of(prompts, judgements), effort.exam_replies)
             exam, before, after = self.stages.exam(policy, champion, fitted, questions, drawing)
-            self.stages.tell_exam(exam, base, before, after)
+            self.stages.tell_exam(exam, base, before, after, self.stages.samples(policy, champion, drawing))
         with self._stage("verdict"):
             decision = decide(exam, examiner_fault, practice=practice, promotion=self.plan.settings.promotion)
             verdict, reason = decision.verdict, decision.reason
