@@ -126,8 +126,8 @@ def test_an_earlier_nights_report_has_a_head_of_its_own_and_the_way_back() -> No
     assert "Promoted" not in report(NIGHT)  # its card stands above
 
 
-def test_a_report_of_a_night_that_did_nothing_is_only_its_stages() -> None:
-    assert "<details" not in report(replace(NIGHT, report={}, stages=()), is_owner=True).split("fold curves")[0]
+def test_a_night_that_did_nothing_has_no_report_below_its_card() -> None:
+    assert school_view.report(replace(NIGHT, report={}, stages=()), {}, ENGLISH, is_owner=True, is_newest=True) == ""
 
 
 # ---- the next night ------------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from demo.translation import translated
 from nightschool.night_reading import Curves
 from nightschool.records import Night, NightState, Stage
 
+MARKED = ' class="shown" aria-current="true"'
+"""Of the row whose report is shown."""
+
 
 def night_card(
     status: NightStatus, measured: Mapping[str, float], curves: Curves, words: Words, now: datetime | None = None
@@ -91,7 +94,7 @@ def history_table(nights: Sequence[Night], words: Words, shown: str = "") -> str
     if not nights:
         return f'<p class="quiet">{_text(words, "no_nights")}</p>'
     rows = "".join(
-        f"<tr{' class=shown' if night.id == shown else ''}><td>{_way_to(night, words)}</td>"
+        f"<tr{MARKED if night.id == shown else ''}><td>{_way_to(night, words)}</td>"
         f"<td>{html.escape(_effort(night, words))}</td><td>"
         f'<span class="badge {kind_of(night)}">{_text(words, f"badge_{night.verdict or night.state}")}</span></td>'
         f"<td>{html.escape(night.version_id or '–')}</td><td>{html.escape(_duration(night, words))}</td></tr>"
