@@ -248,7 +248,8 @@ def test_where_no_night_runs_there_is_nothing_to_cancel_or_resume(nights_that: S
 
 HOLD = """
 import sys, filelock
-filelock.FileLock(sys.argv[1]).acquire()
+lock = filelock.FileLock(sys.argv[1])
+lock.acquire()
 print("held", flush=True)
 sys.stdin.read()
 """
