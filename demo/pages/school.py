@@ -21,7 +21,7 @@ from demo.pages.curves_view import curves_grid
 from demo.pages.timetable_view import timetable_line
 from nightschool.errors import BadInput
 from nightschool.night_reading import Curves
-from nightschool.records import Night
+from nightschool.records import Night, NightState
 from nightschool.registry import NightBook
 
 TICK_SECONDS = 1.0
@@ -184,8 +184,9 @@ class SchoolPage:
         words, status = self._words, self._nights.status()
         newest = status.night
         shown = self._shown(status, chosen)
-        curves = self._book.curves(newest.id) if newest is not None and status.is_busy else {}
-        stages = newest.stages if newest is not None and status.phase is Phase.RUNNING else ()
+        at_work = newest if newest is not None and newest.state is NightState.RUNNING else None
+        curves = self._book.curves(at_work.id) if at_work is not None else {}
+        stages = at_work.stages if at_work is not None else ()
         lines = self._book.log_lines(shown.id if shown else newest.id) if shown or newest else []
         counted, wanted = self._outlook.look(), effort if effort in EFFORTS else self._usual_effort
         measured = self._book.usual_seconds(wanted)
