@@ -5,13 +5,10 @@ from typing import Any
 
 import sqlite_utils
 
-from nightschool.records import Night, NightState, Stage, VerdictKind
+from nightschool.records import Curves, Night, NightState, Stage, VerdictKind
 
 LAST_STAGE = "verdict"
 """A night that came to its end is one that ended this stage."""
-
-Curves = dict[str, dict[str, list[tuple[int, float]]]]
-"""Stage -> name -> points (step, value)."""
 
 
 def read_night(db: sqlite_utils.Database, night_id: str) -> Night | None:

@@ -338,6 +338,10 @@ class Night:
     """When that process took it, at first or to resume it."""
 
 
+Curves = dict[str, dict[str, list[tuple[int, float]]]]
+"""What a night recorded as it went: stage -> name -> points (step, value), in order of steps."""
+
+
 @dataclass(frozen=True)
 class Explanation:
     """Why a reply is as it is. None where it cannot be known."""

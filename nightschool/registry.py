@@ -14,8 +14,7 @@ import sqlite_utils
 from nightschool import night_reading, version_lineage
 from nightschool.errors import BadInput, UnknownVersion
 from nightschool.ids import new_id, utc_now
-from nightschool.night_reading import Curves
-from nightschool.records import Night, NightState, Probation, VerdictKind, Version
+from nightschool.records import Curves, Night, NightState, Probation, VerdictKind, Version
 from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 

@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from demo.catalogue import Words
-from nightschool.night_reading import Curves
+from nightschool.records import Curves
 
 SHOWN = {
     ("reward model", "log_loss"): "{:.3f}",

@@ -10,8 +10,7 @@ from typing import Any
 from demo.catalogue import Words
 from demo.pages.curves_view import curves_grid
 from demo.translation import translated
-from nightschool.night_reading import Curves
-from nightschool.records import Night, NightState
+from nightschool.records import Curves, Night, NightState
 
 NUMBERS = {
     "win_rate": "{:.0%}",

@@ -20,8 +20,7 @@ from demo.pages.common import Updates, is_owner, person_of, told_in_words
 from demo.pages.curves_view import curves_grid
 from demo.pages.timetable_view import timetable_line
 from nightschool.errors import BadInput
-from nightschool.night_reading import Curves
-from nightschool.records import Night, NightState
+from nightschool.records import Curves, Night, NightState
 from nightschool.registry import NightBook
 
 TICK_SECONDS = 1.0

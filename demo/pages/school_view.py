@@ -11,8 +11,7 @@ from demo.pages.curves_view import iteration_seconds
 from demo.pages.report_view import details, ending, heading, kind_of
 from demo.pages.spoken import about, clock, date_and_time, spoken_seconds
 from demo.translation import translated
-from nightschool.night_reading import Curves
-from nightschool.records import Night, NightState, Stage
+from nightschool.records import Curves, Night, NightState, Stage
 
 MARKED = ' class="shown" aria-current="true"'
 """Of the row whose report is shown."""
