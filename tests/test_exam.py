@@ -102,7 +102,7 @@ def test_scores_are_the_reward_models_and_the_worst_replies_are_those_with_the_l
     assert exam.reward_after == pytest.approx(float(jury.reward_model.scores(new).mean()))
     margins = jury.examiner.scores(new) - jury.examiner.scores(old)
     assert exam.gain == pytest.approx(float(margins.mean()))
-    assert exam.worst_margins == tuple(float(margins[place]) for place in exam.worst)
+    assert exam.worst_margins == pytest.approx([float(margins[place]) for place in exam.worst])
     assert list(exam.worst) == sorted(range(24), key=lambda place: float(margins[place]))[:3]
     assert exam.entropy == pytest.approx(evaluate(policy, jury.reward_model, new, DRAWING).mean_entropy())
     report = exam.as_dict()

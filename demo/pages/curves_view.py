@@ -40,7 +40,7 @@ def _curve(key: tuple[str, str], points: Points, words: Words) -> str:
     )
     return (
         f'<figure class="curve"><figcaption><span>{name}</span><b>{html.escape(last)}</b></figcaption>'
-        f'<div class="frame"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}: {html.escape(told)}">'
+        f'<div class="drawn"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}: {html.escape(told)}">'
         f"{_line(points)}</svg></div><small>{html.escape(told)}</small></figure>"
     )
 

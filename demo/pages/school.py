@@ -36,6 +36,8 @@ SHOW_REPORT = """() => {
   look(40);
 }"""
 """A link to the report of an earlier night leads to it, not to the top of the page."""
+SHOW_NIGHT = "() => document.querySelector('#school-page').scrollIntoView({ behavior: 'smooth', block: 'start' })"
+"""A night that was started stands at the top."""
 
 Part = tuple[str, Updates]
 """A part of the page: a text that changes when it does, and what shows it."""
@@ -118,11 +120,13 @@ class SchoolPage:
         self.effort.change(self.tick, given, shown, queue=False, **quiet)
         loaded = blocks.load(self.load, [self.effort], shown, queue=False, **quiet)
         loaded.then(None, None, None, js=SHOW_REPORT, **quiet)
-        self.train.click(self.start, [self.effort, self.practice], shown, concurrency_limit=1, **quiet)
+        started = self.train.click(self.start, [self.effort, self.practice], shown, concurrency_limit=1, **quiet)
         self.cancel.click(self.ask_whether_to_cancel, None, [self.cancel, self.sure], queue=False, **quiet)
         self.no.click(self.keep, None, [self.cancel, self.sure], queue=False, **quiet)
         self.yes.click(self.stop, [self.effort], shown, concurrency_limit=1, **quiet)
-        self.resume.click(self.go_on, [self.effort], shown, concurrency_limit=1, **quiet)
+        resumed = self.resume.click(self.go_on, [self.effort], shown, concurrency_limit=1, **quiet)
+        for begun in (started, resumed):
+            begun.success(None, None, None, js=SHOW_NIGHT, **quiet)
 
     # ---- handlers: looking ---------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ SHOTS = {
 """Name -> the page, what is clicked on it, and what is there when it is ready."""
 AT_WORK = {"school-night"}
 """Taken while a night runs."""
-SHOWN = {"school-report": "#report", "school-night": "#night"}
+SHOWN = {"school-report": "#report"}
 """Pictures that begin further down the page, and with what."""
 COLOURS = 256
 """Of a picture: screens have few, and the folder stays small."""
