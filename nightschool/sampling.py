@@ -75,13 +75,15 @@ def sample_batch(
 ) -> list[list[int]]:
     """Draw one reply to each prompt, all at once; each reply includes the token that ended it, if one did.
 
-    Prompts are padded on the left with positions counted from each prompt's first token. `check` is called at each
-    step and may raise to give up. A row that has ended leaves the batch once fewer than half of the rows are at work.
+    Prompts are padded on the left with positions counted from each prompt's first token; one that is given several
+    times is read once. `check` is called at each step and may raise to give up. A row that has ended leaves the batch
+    once fewer than half of the rows are at work.
     """
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[pad_id] * (width - len(prompt)) + list(prompt) for prompt in prompts])  # [batch, width]
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
-    is_token = torch.arange(width)[None] >= (width - lengths)[:, None]  # [batch, width]
+    distinct = list(dict.fromkeys(map(tuple, prompts)))
+    width = max(len(prompt) for prompt in distinct)
+    ids = torch.tensor([[pad_id] * (width - len(prompt)) + list(prompt) for prompt in distinct])  # [distinct, width]
+    lengths = torch.tensor([len(prompt) for prompt in distinct])
+    is_token = torch.arange(width)[None] >= (width - lengths)[:, None]  # [distinct, width]
     rows = list(range(len(prompts)))  # which reply each row of the batch writes
     replies: list[list[int]] = [[] for _ in prompts]
     ended = torch.zeros(len(prompts), dtype=torch.bool)
@@ -98,9 +100,15 @@ def sample_batch(
             use_cache=True,
             logits_to_keep=LAST,
         )
+        logits = output.logits[:, -1]
+        if len(distinct) < len(prompts):
+            place = {prompt: index for index, prompt in enumerate(distinct)}
+            of_row = torch.tensor([place[tuple(prompt)] for prompt in prompts])  # [batch]
+            cache.batch_select_indices(of_row)
+            logits, mask, lengths = logits[of_row], mask[of_row], lengths[of_row]
         for step in range(max_new_tokens):
             check()
-            tokens = _draw(output.logits[:, -1], temperature, generator)
+            tokens = _draw(logits, temperature, generator)
             for row, reply in enumerate(rows):
                 if not ended[row]:
                     replies[reply].append(int(tokens[row]))
@@ -113,13 +121,13 @@ def sample_batch(
                 rows = [rows[int(row)] for row in alive]
                 tokens, mask, lengths, ended = tokens[alive], mask[alive], lengths[alive], ended[alive]
             mask = torch.cat([mask, torch.ones(len(rows), 1, dtype=torch.long)], 1)
-            output = model(
+            logits = model(
                 tokens[:, None],
                 attention_mask=mask,
                 position_ids=(lengths + step)[:, None],
                 past_key_values=cache,
                 use_cache=True,
-            )
+            ).logits[:, -1]
     return replies
 
 

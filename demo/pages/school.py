@@ -190,7 +190,8 @@ class SchoolPage:
         at_work = newest if newest is not None and newest.state is NightState.RUNNING else None
         curves = self._book.curves(at_work.id) if at_work is not None else {}
         stages = at_work.stages if at_work is not None else ()
-        lines = self._book.log_lines(shown.id if shown else newest.id) if shown or newest else []
+        told = shown or newest
+        lines = self._book.log_lines(told.id) if told is not None else []
         counted, wanted = self._outlook.look(), effort if effort in EFFORTS else self._usual_effort
         measured = self._book.usual_seconds(wanted)
         usual = self._book.usual_seconds(newest.effort) if newest is not None else {}
