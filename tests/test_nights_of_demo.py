@@ -260,10 +260,7 @@ def test_a_process_that_is_not_the_nights_is_never_signalled(
 ) -> None:
     """The row names this very process; somebody else holds the lock."""
     book.start("quick", 0, practice=False)
-    script = (
-        "import sys, filelock; filelock.FileLock(sys.argv[1]).acquire(); print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", script, f"{database.path}.night.lock"]
+    command = [sys.executable, "-c", HOLD, f"{database.path}.night.lock"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdin is not None
