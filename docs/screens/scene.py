@@ -183,7 +183,7 @@ class Scene:
 
     def _answer(self, place: tuple[str, str], text: str, version: str, *, show: bool = True) -> str:
         reply = self.store.start_reply(*place, version, Sampling(), 1, [1], show=show)
-        self.store.finish_reply(reply, text, [1], ReplyStatus.DONE)
+        self.store.finish_reply(reply, text, list(text.encode()), ReplyStatus.DONE)
         return reply
 
     def _conversation(self, turns: list[str]) -> None:
@@ -216,7 +216,7 @@ class Scene:
         place = self._talk(small[1])
         first = self._answer(place, small[2], VERSIONS[0])
         if small[0] == "correction":
-            self.store.correct(first, self.person, small[3], [1])
+            self.store.correct(first, self.person, small[3], list(small[3].encode()))
         elif small[0] in {"left", "tie"}:
             other = self._answer(place, small[3], VERSIONS[1], show=False)
             duel = self.store.start_duel(*place, self.person, first, other)
