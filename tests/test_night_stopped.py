@@ -69,7 +69,7 @@ def report(nights: Nights, book: NightBook) -> dict[str, Any]:
 
     def has_iterated() -> bool:
         night = nights.status().night
-        return night is not None and "reward" in book.curves(night.id).get("ppo", {})
+        return night is not None and len(book.curves(night.id).get("ppo", {}).get("reward", [])) > 1  # so one is kept
 
     wait_until(has_iterated)
     nights.cancel()

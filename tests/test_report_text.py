@@ -41,7 +41,7 @@ def test_a_report_tells_verdict_reason_figures_and_guards_in_both_languages() ->
         "It is better.",
         "新版本更好。",
         "| Win rate against the champion · 对现任版本的胜率 | 65% |",
-        "| Drift from the initial model (nats) · 偏离初始模型（奈特） | 4.0 | 12.0 | holds · 通过 |",
+        "| Drift from the initial model (nats) · 偏离初始模型（奈特） | 4.0 | ≤ 12.0 | holds · 通过 |",
         "The examiner's score changed by · 考官评分变化: -1.50",
     ):
         assert part in text

@@ -37,19 +37,20 @@ FIGURES = {
 }
 """Name in the report -> what it is called, and its shape; in the order they are told."""
 GUARDS = {
-    "base": (Said("Base model untouched", "基础模型未变"), COUNT),
-    "drift": (Said("Drift from the initial model (nats)", "偏离初始模型（奈特）"), ONE),
-    "entropy": (Said("Entropy (nats a token)", "熵（奈特/词元）"), TWO),
-    "perplexity": (Said("Perplexity on plain texts", "普通文本困惑度"), TWO),
-    "length": (Said("Tokens a reply", "每个回答的词元数"), COUNT),
-    "finished": (Said("Replies that end by themselves", "自行结束的回答"), PERCENT),
-    "empty": (Said("Empty replies", "空回答"), PERCENT),
-    "looping": (Said("Replies that repeat themselves", "自我重复的回答"), PERCENT),
-    "variety": (Said("Different word pairs", "不同的相邻词对"), PERCENT),
-    "script": (Said("Replies in their question's script", "与问题同一文字的回答"), PERCENT),
-    "copies": (Said("Replies that begin like another", "开头雷同的回答"), PERCENT),
-    "doubt": (Said("Disagreement of the heads", "各个头的分歧"), TWO),
+    "base": (Said("Base model untouched", "基础模型未变"), COUNT, "≥"),
+    "drift": (Said("Drift from the initial model (nats)", "偏离初始模型（奈特）"), ONE, "≤"),
+    "entropy": (Said("Entropy (nats a token)", "熵（奈特/词元）"), TWO, "≥"),
+    "perplexity": (Said("Perplexity on plain texts", "普通文本困惑度"), TWO, "≤"),
+    "length": (Said("Tokens a reply", "每个回答的词元数"), COUNT, ""),
+    "finished": (Said("Replies that end by themselves", "自行结束的回答"), PERCENT, "≥"),
+    "empty": (Said("Empty replies", "空回答"), PERCENT, "≤"),
+    "looping": (Said("Replies that repeat themselves", "自我重复的回答"), PERCENT, "≤"),
+    "variety": (Said("Different word pairs", "不同的相邻词对"), PERCENT, "≥"),
+    "script": (Said("Replies in their question's script", "与问题同一文字的回答"), PERCENT, "≥"),
+    "copies": (Said("Replies that begin like another", "开头雷同的回答"), PERCENT, "≤"),
+    "doubt": (Said("Disagreement of the heads", "各个头的分歧"), TWO, "≤"),
 }
+"""Guard -> what it is called, the shape of its figure, and whether its limit is the least or the most."""
 HOLDS, BROKEN = Said("holds", "通过"), Said("broken", "未通过")
 TITLE = Said("Report of a night", "训练报告")
 GUARDS_TITLE, FIXED_TITLE = Said("Guards", "检查项"), Said("Fixed prompts before and after", "固定题目：训练前后")
@@ -68,7 +69,7 @@ def markdown_of(report: Mapping[str, Any]) -> str:
     parts += [_fenced(text) for text in dict.fromkeys((reason.en, reason.zh)) if text]
     parts.append(_figures(report))
     if report.get("guards"):
-        parts += [f"## {_both(GUARDS_TITLE)}", _guards(report["guards"])]
+        parts += [f"## {_both(GUARDS_TITLE)}", _guards(report)]
     parts += _replies(FIXED_TITLE, report.get("samples") or [])
     parts += _replies(WORST_TITLE, report.get("worst") or [])
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -76,15 +77,18 @@ def markdown_of(report: Mapping[str, Any]) -> str:
 
 def _figures(report: Mapping[str, Any]) -> str:
     told = [(name, shape, report.get(key)) for key, (name, shape) in FIGURES.items()]
-    return _table([(_both(name), _cell(shape.format(value))) for name, shape, value in told if value is not None])
+    rows = [(_both(name), _cell(shape.format(value))) for name, shape, value in told if value is not None]
+    return _table([("", ""), *rows]) if rows else ""
 
 
-def _guards(guards: Mapping[str, Mapping[str, Any]]) -> str:
+def _guards(report: Mapping[str, Any]) -> str:
     rows = [tuple(_both(title) for title in GUARD_HEAD)]
-    for key, guard in guards.items():
-        name, shape = GUARDS.get(key, (Said(key, key), TWO))
-        told = (shape.format(guard["value"]), shape.format(guard["limit"]), _both(HOLDS if guard["holds"] else BROKEN))
-        rows.append((_both(name), *told))
+    is_shorter = report.get("candidate_length", 0) < report.get("champion_length", 0)
+    for key, guard in report["guards"].items():
+        name, shape, bound = GUARDS.get(key, (Said(key, key), TWO, ""))
+        bound = bound or ("≥" if is_shorter else "≤")  # of the length it may be either
+        limit = f"{bound} {shape.format(max(guard['limit'], 0.0))}"  # what was forgiven may have led below 0
+        rows.append((_both(name), shape.format(guard["value"]), limit, _both(HOLDS if guard["holds"] else BROKEN)))
     return _table(rows)
 
 
@@ -100,8 +104,6 @@ def _replies(title: Said, samples: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
     """The first row is the head."""
-    if not rows:
-        return ""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 

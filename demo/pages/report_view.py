@@ -128,7 +128,7 @@ def _guard(name: str, guard: Mapping[str, Any], report: Mapping[str, Any], words
     shape, bound = GUARDS.get(name, (TWO, ""))
     if name == "length":
         bound = "least" if report.get("candidate_length", 0) < report.get("champion_length", 0) else "most"
-    limit = shape.format(guard["limit"])
+    limit = shape.format(max(guard["limit"], 0.0))  # what was forgiven may have led below 0
     told = words(f"school.at_{bound}", limit=limit) if bound else limit
     title = words(f"school.guard_{name}") if words.knows(f"school.guard_{name}") else name
     result = "holds" if guard["holds"] else "broken"
