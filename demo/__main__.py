@@ -29,6 +29,7 @@ from demo.feedback_room import FeedbackRoom
 from demo.identity import SESSION_SECONDS, Visitors, load_secret
 from demo.nightly import Nightly
 from demo.nights import Nights
+from demo.outlook import Outlook
 from demo.probation_watch import ProbationWatch
 from demo.rank_room import RankRoom
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
@@ -168,6 +169,7 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
         app = create_app(
             classroom=classroom,
             nights=nights,
+            outlook=Outlook(store, db=database.path, environment=night_environment(settings)),
             explanations=Explanations(
                 db=database.path, versions=settings.versions, environment=night_environment(settings)
             ),

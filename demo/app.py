@@ -11,6 +11,7 @@ from demo.explanations import Explanations
 from demo.feedback_room import FeedbackRoom
 from demo.identity import Visitors
 from demo.nights import Nights
+from demo.outlook import Outlook
 from demo.pages.api import PublicApi
 from demo.pages.chat import ChatPage
 from demo.pages.feedback import FeedbackPage
@@ -37,6 +38,7 @@ def build_pages(
     *,
     classroom: Classroom,
     nights: Nights,
+    outlook: Outlook,
     explanations: Explanations,
     book: NightBook,
     store: FeedbackStore,
@@ -66,8 +68,8 @@ def build_pages(
             blocks,
             classroom=classroom,
             nights=nights,
+            outlook=outlook,
             book=book,
-            store=store,
             visitors=visitors,
             effort=effort,
             words=words,

@@ -38,7 +38,7 @@ from nightschool.feedback_rows import (
     style_columns,
     title_of,
 )
-from nightschool.feedback_tally import read_tally
+from nightschool.feedback_tally import read_fingerprint, read_tally
 from nightschool.ids import new_id, utc_now
 from nightschool.probation import Standing, Vote, standing
 from nightschool.records import (
@@ -525,6 +525,10 @@ class FeedbackStore:
     def tally(self) -> Tally:
         """How much people who consent had judged by now."""
         return read_tally(self._database.read())
+
+    def fingerprint(self) -> str:
+        """Changes when what the next night would read changes; cheap."""
+        return read_fingerprint(self._database.read())
 
     def judged(self, sources: Collection[tuple[str, str]]) -> FeedbackSnapshot:
         """These judgements, by (kind, id) of their rows, as they were made; what was deleted since is left out."""

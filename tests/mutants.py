@@ -24,6 +24,7 @@ from tests.mutants_of_judgements import JUDGEMENTS_MUTANTS
 from tests.mutants_of_loop import LOOP_MUTANTS
 from tests.mutants_of_ppo import PPO_MUTANTS
 from tests.mutants_of_reward import REWARD_MUTANTS
+from tests.mutants_of_school import SCHOOL_MUTANTS
 from tests.mutants_of_versions import VERSIONS_MUTANTS
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -32,6 +33,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *REWARD_MUTANTS,
     *JUDGEMENTS_MUTANTS,
     *EXAM_MUTANTS,
+    *SCHOOL_MUTANTS,
     *VERSIONS_MUTANTS,
     *COEVOLUTION_MUTANTS,
 )

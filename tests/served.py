@@ -77,6 +77,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     from demo.explanations import Explanations
     from demo.feedback_room import FeedbackRoom
     from demo.nights import Nights
+    from demo.outlook import Outlook
     from demo.rank_room import RankRoom
     from demo.web import create_app
     from nightschool.feedback import FeedbackStore
@@ -117,6 +118,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
             environment={"STAND_IN": "verdict", "NIGHTSCHOOL_MODEL": engine.model_name},
             command=[sys.executable, "-m", "tests.stand_in_night"],
         ),
+        outlook=Outlook(store, db=database.path, environment={}),
         explanations=Explanations(
             db=database.path,
             versions=folder / "versions",

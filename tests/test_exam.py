@@ -20,6 +20,7 @@ from training.exam import (
     disagreement,
     examine,
     initial_entropy,
+    lost_most,
     question_of,
     wins_of,
 )
@@ -111,6 +112,7 @@ def test_scores_are_the_reward_models_and_the_worst_replies_are_those_with_the_l
     assert exam.reward_after == pytest.approx(float(jury.reward_model.scores(new).mean()))
     margins = jury.examiner.scores(new) - jury.examiner.scores(old)
     assert exam.gain == pytest.approx(float(margins.mean()))
+    assert exam.worst_margins == pytest.approx([float(margins[place]) for place in exam.worst])
     proxy = jury.reward_model.scores(new) - jury.reward_model.scores(old)
     assert exam.proxy_win_rate == pytest.approx(float(wins_of(proxy).mean()))
     assert exam.proxy_win_rate_low is not None
@@ -177,3 +179,10 @@ def test_the_question_is_the_last_message(base: BaseModel) -> None:
     assert "why" in text
     assert "hello" not in text
     assert "Be" not in text
+
+
+def test_of_each_prompt_only_its_worst_reply_counts_among_the_lost_and_only_what_lost() -> None:
+    # four prompts, two replies each: the first lost by 3 and 2, the second won, the third lost by 1, the fourth by 4
+    margins = torch.tensor([-2.0, -3.0, 1.0, 0.5, 2.0, -1.0, -4.0, 0.0])
+    assert lost_most(margins, 2) == (6, 1, 5)
+    assert lost_most(margins[2:4], 2) == ()

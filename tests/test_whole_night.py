@@ -93,8 +93,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
 ) -> None:
     seed_taste(tmp_path / "feedback.db", base, 120)
     before = json.loads(_run(tmp_path, model, "status", "--json").stdout)
-    assert before["champion"] == "initial"
-    assert before["missing_judgements"] == 0
+    assert (before["champion"], before["missing_judgements"]) == ("initial", 0)
 
     report = _night(tmp_path, model, effort="normal", tokens=24)
     assert report["verdict"] == "promoted", report["reason"]
@@ -116,7 +115,8 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     folder = tmp_path / "versions" / version_id
     assert manifest_fault(folder) is None
     kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
-    assert kinds == {".json", ".safetensors", ".parquet"}
+    assert kinds == {".json", ".safetensors", ".parquet", ".md"}
+    assert str(report["reason_zh"]) in (folder / "report.md").read_text(encoding="utf-8")
     assert len(json.loads((folder / "receipts.json").read_text())) == 120
 
     with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:

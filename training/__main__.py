@@ -27,7 +27,8 @@ from training.night_lock import night_lock
 from training.priority import step_back
 from training.receipts import judgements_of
 from training.reward_command import app as reward_app
-from training.shortage import shortage_of
+from training.shortage import counted, shortage_of
+from training.stopping import stop_when_asked
 from training.telling import opened, told
 from training.version_commands import add_version_commands
 
@@ -61,6 +62,7 @@ def night(
     with told():
         settings = load_settings(db=db, versions=versions, model=model, effort=effort, lora_layers=lora_layers)
         chosen = effort_named(settings.effort)
+        stop_when_asked()
         step_back()
         from training.night_stages import NightPlan
         from training.nightly import run_night
@@ -75,6 +77,7 @@ def resume(db: Db = None, versions: Versions = None, as_json: AsJson = False) ->
     """Go on with the last night where it was killed or failed: every stage and every iteration of PPO is kept."""
     with told():
         settings = load_settings(db=db, versions=versions)
+        stop_when_asked()
         step_back()
         from training.nightly import resume_night
 
@@ -127,6 +130,9 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
             "judgements": len(judgements.sources()),
             "new_judgements": shortage.new,
             "missing_judgements": shortage.missing,
+            "kinds": counted(judgements, registry),
+            "training_judgements": round(shortage.training, 1),
+            "is_rebuild": shortage.is_rebuild,
             "probation": _probation(registry, FeedbackStore(database)),
             "last_night": None
             if last is None

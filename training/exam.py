@@ -92,7 +92,9 @@ class ExamResult:
     champion: Conduct
     candidate: Conduct
     worst: tuple[int, ...] = ()
-    """Places of the replies that lost most, the worst first."""
+    """Places of the replies that lost most, the worst first, one of each prompt."""
+    worst_margins: tuple[float, ...] = ()
+    """By how much the examiner scores them lower than the champion's: below 0."""
     proxy_win_rate: float | None = None
     """The share won by the reward model that PPO trained against. None: the night began before this was measured."""
     proxy_win_rate_low: float | None = None
@@ -100,7 +102,7 @@ class ExamResult:
 
     def as_dict(self) -> dict[str, object]:
         """For reports: conduct as `champion_length`, `candidate_length` and so on."""
-        hidden = {"champion", "candidate", "worst"}
+        hidden = {"champion", "candidate", "worst", "worst_margins"}
         flat = {name: value for name, value in asdict(self).items() if name not in hidden}
         for side in ("champion", "candidate"):
             flat |= {f"{side}_{name}": value for name, value in asdict(getattr(self, side)).items()}
@@ -131,6 +133,7 @@ def examine(
     leads = torch.tensor([len(b.token_ids) - len(a.token_ids) for a, b in zip(old, new, strict=True)]).double()
     doubt_before, doubt_after, heads_for = disagreement(jury.heads, pooled_old, pooled_new)
     before, after = _conducts(base, old, new)
+    worst = lost_most(margins, questions.replies)
     result = ExamResult(
         prompts=len(questions.prompts),
         replies=questions.replies,
@@ -151,7 +154,8 @@ def examine(
         base_untouched=fingerprint(base.model) == base.fingerprint,
         champion=before,
         candidate=after,
-        worst=tuple(margins.argsort(stable=True)[:WORST].tolist()),
+        worst=worst,
+        worst_margins=tuple(margins[list(worst)].tolist()),
         proxy_win_rate=proxy.mean,
         proxy_win_rate_low=proxy.low,
         proxy_win_rate_high=proxy.high,
@@ -162,6 +166,13 @@ def examine(
 def wins_of(margins: Tensor) -> Tensor:
     """1 for a reply that scores higher, one half for equal scores. [replies] -> [replies], float64."""
     return (margins > 0).double() + 0.5 * (margins == 0).double()
+
+
+def lost_most(margins: Tensor, replies: int) -> tuple[int, ...]:
+    """Places of the worst reply to each of the (at most three) prompts that lost most. margins [prompts * replies]."""
+    worst = margins.view(-1, replies).min(1)
+    prompts = worst.values.argsort(stable=True)[:WORST].tolist()
+    return tuple(prompt * replies + int(worst.indices[prompt]) for prompt in prompts if worst.values[prompt] < 0)
 
 
 def compared(

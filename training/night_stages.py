@@ -23,6 +23,7 @@ from training.candidate import save_candidate, told_when_unwritable
 from training.coevolution import forget
 from training.effort import Effort
 from training.exam import ExamResult, Jury, Questions, examine
+from training.fixed_samples import Sample, fixed_samples, worst_samples
 from training.judgements import Answer, Judgements
 from training.learner import Learner
 from training.night_kept import (
@@ -41,7 +42,7 @@ from training.policy import Policy
 from training.ppo import train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
-from training.prompts import FIXED, components_of, exam_prompts
+from training.prompts import components_of, exam_prompts
 from training.ptx import examples_of, trusted
 from training.receipt_check import (
     Receipt,
@@ -219,6 +220,7 @@ class Stages:
                 seed=self.plan.seed,
                 say=self.log.say,
                 progress=self.log.progress,
+                record=self.log.curve,
                 heads=HEADS,
             )
             with self.told():
@@ -329,19 +331,21 @@ class Stages:
             self.work.keep("exam", exam_to_json(*found))
         return found
 
-    def tell_exam(self, exam: ExamResult, base: BaseModel, before: list[Answer], after: list[Answer]) -> None:
+    def samples(self, policy: Policy, champion: Any, drawing: Drawing) -> list[Sample]:
+        """The fixed prompts before and after, for people to read."""
+        kept = self.work.kept("samples")
+        if kept is not None:
+            return list(kept)
+        found = fixed_samples(policy, champion, drawing)
+        with self.told():
+            self.work.keep("samples", found)
+        return found
+
+    def tell_exam(
+        self, exam: ExamResult, base: BaseModel, before: list[Answer], after: list[Answer], samples: list[Sample]
+    ) -> None:
         self.report |= exam.as_dict()
-        decode = base.tokenizer.decode
-
-        def told(place: int) -> dict[str, str]:
-            return {
-                "prompt": decode(before[place].prompt_ids, skip_special_tokens=False)[-400:],
-                "before": decode(before[place].token_ids, skip_special_tokens=True),
-                "after": decode(after[place].token_ids, skip_special_tokens=True),
-            }
-
-        fixed = range(0, len(before), exam.replies)[-FIXED:]
-        self.report |= {"samples": [told(place) for place in fixed], "worst": [told(place) for place in exam.worst]}
+        self.report |= {"samples": samples, "worst": worst_samples(exam, base, before, after)}
         self.log.say(
             f"Exam: {exam.win_rate:.0%} of {exam.prompts} prompts won, reward {exam.reward_before:+.2f} -> "
             f"{exam.reward_after:+.2f}, KL {exam.kl:.2f}."

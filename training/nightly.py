@@ -199,7 +199,7 @@ class _Night:
         with self._stage("exam"):
             questions = self.stages.questions(base, judgements)
             exam, before, after = self.stages.exam(policy, champion, fitted, questions, drawing)
-            self.stages.tell_exam(exam, base, before, after)
+            self.stages.tell_exam(exam, base, before, after, self.stages.samples(policy, champion, drawing))
         with self._stage("verdict"):
             decision = decide(exam, examiner_fault, practice=practice, promotion=self.plan.settings.promotion)
             verdict, reason = decision.verdict, decision.reason

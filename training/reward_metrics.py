@@ -94,6 +94,12 @@ def measure(held: Sequence[HeldOut]) -> RewardMetrics:
     )
 
 
+def figures_of(held: Sequence[HeldOut]) -> dict[str, float]:
+    """What a look at held-out judgements tells: log-loss, and where any is decided the share foretold rightly."""
+    right, facts = _facts(held)
+    return {"log_loss": mean_log_loss(held), **({"accuracy": right / facts} if facts else {})}
+
+
 def _forecast(entry: HeldOut) -> tuple[float, bool] | None:
     """(margin, whether what it speaks for came true): left preferred, or thumb up; None for a tie."""
     judgement = entry.judgement
