@@ -22,11 +22,12 @@ from demo.login import login_routes
 from demo.nights import Nights
 from demo.pages.feedback_files import feedback_file_routes
 from demo.rank_room import RankRoom
+from demo.version_room import VersionRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 SCRIPTS = ("streams.js", "gradio_words.js")
-STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css")
+STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css", "versions.css")
 OWN_NAMES = frozenset({"localhost"})
 
 
@@ -43,6 +44,7 @@ def create_app(
     effort: str,
     rank_room: RankRoom,
     feedback_room: FeedbackRoom,
+    version_room: VersionRoom,
     host_names: Collection[str] = (),
 ) -> FastAPI:
     """The whole site."""
@@ -67,6 +69,7 @@ def create_app(
             effort=effort,
             rank_room=rank_room,
             feedback_room=feedback_room,
+            version_room=version_room,
             words=words,
         )
         app = mount(app, pages, words)

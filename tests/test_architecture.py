@@ -45,7 +45,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_export": ({"examples", "feedback_reading", "records"}, {"sqlite_utils"}),
     "feedback_erasing": ({"browsing", "errors", "ids"}, {"sqlite_utils"}),
     "feedback": ({"browsing", "errors", "examples", "ids", "probation", "records", "schema", *FEEDBACK_PARTS}, set()),
-    "registry": ({"errors", "ids", "records", "said", "schema", "version_lineage"}, {"sqlite_utils"}),
+    "registry": ({"championship", "errors", "ids", "records", "said", "schema", "version_lineage"}, set()),
+    "championship": ({"ids", "records", "said"}, {"sqlite_utils"}),
+    "promoting": ({"errors", "records", "registry", "version_check"}, set()),
+    "standings": (set(), set()),
     "probation": ({"records", "said"}, set()),
     "version_lineage": ({"ids"}, {"sqlite_utils"}),
     "nightly_dates": ({"ids", "records", "schema"}, set()),
@@ -59,7 +62,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
 STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.sessions"}
-STORE |= {"nightschool.version_lineage", "nightschool.nightly_dates"}
+STORE |= {"nightschool.version_lineage", "nightschool.championship", "nightschool.nightly_dates"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine"}
