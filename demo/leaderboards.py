@@ -86,17 +86,18 @@ class Leaderboards:
 
     def _make(self, wanted: str) -> None:
         """Ask for a new one; votes that come in meanwhile are in the next."""
-        standings, fault = None, ""
+        standings, fault = self._standings, ""
         try:
             answer = ask_training(self._command, self._environment, LATE)
-            standings = standings_from_json(answer.found) if not answer.complaint else None
             fault = answer.complaint
+            if not fault:
+                standings = standings_from_json(answer.found)
         except NightSchoolError as error:
             fault = str(error)
+        finally:
+            with self._turn:
+                self.computed += 1
+                self._standings, self._fault, self._made_of = standings, fault, wanted
+                self._worker, self._ended_at = None, time.monotonic()
         if fault:
             log.warning("The leaderboard could not be made: %s", fault)
-        with self._turn:
-            self.computed += 1
-            self._standings = standings or self._standings
-            self._fault, self._made_of = fault, wanted
-            self._worker, self._ended_at = None, time.monotonic()

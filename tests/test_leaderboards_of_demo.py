@@ -64,7 +64,8 @@ def test_between_two_computations_there_is_a_pause(
     database: FeedbackDatabase, store: FeedbackStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leaderboards, "PAUSE", 1000.0)
-    kept = kept_for(database, sys.executable, "-c", "print('{}')")  # whatever it says: it is about when it is asked
+    nothing = standings_to_json(leaderboard([], []), INITIAL)
+    kept = kept_for(database, sys.executable, "-c", f"print('{json.dumps(nothing)}')")
     kept._ended_at = -1000.0
     kept.look()
     kept.wait()
