@@ -7,6 +7,7 @@ reply of that conversation is written by it until the trial is ended; a damaged 
 from nightschool.engine import Engine
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
+from nightschool.promoting import refuse_what_deleted_judgements_made
 from nightschool.records import Version
 from nightschool.registry import VersionRegistry
 
@@ -48,10 +49,6 @@ class Trials:
 
     def _ready(self, version_id: str) -> Version:
         version = self._registry.get(version_id)
-        if version.retired_at is not None or version.id in self._registry.tainted():
-            raise BadInput(
-                f"The version {version.id} learned from judgements that were deleted since, so it may not answer "
-                "anybody; try another one."
-            )
+        refuse_what_deleted_judgements_made(self._registry, version)
         self._engine.prepare(version)
         return version

@@ -86,8 +86,8 @@ class VersionRoom:
 
     def mark(self) -> str:
         """Changes whenever what `album` and `board` tell may have changed; quick, to be asked often."""
-        board = self._leaderboards.look()
-        return f"{self._registry.state_mark()} {board.mark} {board.is_current} {board.fault}"
+        board, (duels, thumbs) = self._leaderboards.look(), self._store.counts()
+        return f"{self._registry.state_mark()} {board.mark} {board.is_current} {board.fault} {duels} {thumbs}"
 
     def board(self) -> Board:
         """The leaderboard that is kept; a new one is begun where the duels have changed."""

@@ -24,6 +24,15 @@ def promote(registry: VersionRegistry, versions: Path, version_id: str, reason: 
     return version
 
 
+def refuse_what_deleted_judgements_made(registry: VersionRegistry, version: Version) -> None:
+    """Raise `BadInput` for a version that may not answer anybody, not even on trial."""
+    if version.retired_at is not None or version.id in registry.tainted():
+        raise BadInput(
+            f"The version {version.id} learned from judgements that were deleted since, so it may not answer anybody; "
+            "try another one."
+        )
+
+
 def version_before(registry: VersionRegistry) -> Version | None:
     """The version that answered last before the champion and may answer again; None where there is none."""
     unfit = registry.tainted().keys() | {registry.champion().id}

@@ -29,11 +29,13 @@ from training.receipts import judgements_of
 from training.reward_command import app as reward_app
 from training.shortage import shortage_of
 from training.telling import opened, told
+from training.try_command import try_version
 from training.version_commands import add_version_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
 app.add_typer(reward_app, name="reward")
 add_version_commands(app)
+app.command(name="try")(try_version)
 
 Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db).")]
 Versions = Annotated[Path | None, typer.Option(help="Folder of the versions (default versions/).")]

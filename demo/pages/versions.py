@@ -21,12 +21,14 @@ from nightschool.errors import BadInput
 from nightschool.ids import new_id
 
 TICK_SECONDS = 3.0
-GO = """(id) => {
+GO = """(opened) => {
+  const [, id] = opened.split(' ');
   if (!id) return;
   sessionStorage.setItem('nightschool-conversation', id);
   location.assign(location.pathname.replace(/versions\\/?$/, ''));
 }"""
-"""The chat opens with the conversation in which a version is tried."""
+"""The chat opens with the conversation in which a version is tried. Before its id stands one of the click: the same
+conversation once more is a change, too."""
 CLOSE = "() => document.querySelector('#versions-sheet dialog')?.close()"
 """What was refused is said on the page, which a sheet would hide."""
 
@@ -124,7 +126,7 @@ class VersionsPage:
                 yield from self._receipts(version, page, check=act == "check")
             elif act == "try":
                 title = self._words("versions.trial_title", version=version)
-                yield {self.opened: self._room.try_out(person_id, version, title)}
+                yield {self.opened: f"{new_id()} {self._room.try_out(person_id, version, title)}"}
             else:
                 yield {**self._done(act, version), **self._shown(request), self.sheet: self._sheet("")}
 
