@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from demo.accounts import Accounts, Role, add, plain, refuse_bad_name
-from demo.classroom import Classroom, ThumbReasons
+from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.feedback_room import FeedbackRoom
 from demo.identity import SESSION_SECONDS, Visitors, load_secret
 from demo.leaderboards import Leaderboards
+from demo.lessons import ThumbReasons
 from demo.nightly import Nightly
 from demo.nights import Nights
 from demo.probation_watch import ProbationWatch

@@ -11,11 +11,12 @@ Guarantees
 
 import logging
 import random
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from demo.given import LONGEST_COMMENT, LONGEST_CORRECTION, checked_style, plain, sampling_of
+from demo.lessons import EMPTY_SCENE, NO_REASONS, Draft, Drafts, Lesson, Scene, ThumbReasons
 from demo.pairing import Pair, pair_versions, seated
 from demo.trials import Trials
 from demo.writing import Pen
@@ -45,51 +46,6 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Draft:
-    """One step of an answer being written: the text so far, or the texts of both sides of a duel."""
-
-    texts: tuple[str, ...]
-    warning: str = ""
-
-
-Drafts = Generator[Draft, None, None]
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A stored question and the answer about to be written. Nothing is written until `drafts` is read."""
-
-    conversation_id: str
-    is_duel: bool
-    drafts: Drafts
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a page shows of one conversation."""
-
-    conversation_id: str
-    turns: tuple[Turn, ...]
-    duel: Duel | None
-    hidden: int = 0
-    """How many earlier messages are stored but outside the window."""
-    style: Style = OWNERS_STYLE
-    tried_version: str | None = None
-    """The version that the owner tries in this conversation."""
-
-
-@dataclass(frozen=True)
-class ThumbReasons:
-    """Keys of the reasons that are offered with a thumb."""
-
-    up: tuple[str, ...] = ()
-    down: tuple[str, ...] = ()
-
-
-NO_REASONS = ThumbReasons()
-
-
-@dataclass(frozen=True)
 class _Task:
     """One question to be answered, as the engine will see it."""
 
@@ -100,9 +56,6 @@ class _Task:
     sampling: Sampling
     tried: Version | None
     """The version that is tried in this conversation, ready to write."""
-
-
-EMPTY_SCENE = Scene("", (), None)
 
 
 class Classroom:

@@ -73,10 +73,11 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     The rank room is to be closed before the process ends.
     """
     from demo.accounts import Accounts
-    from demo.classroom import Classroom, ThumbReasons
+    from demo.classroom import Classroom
     from demo.explanations import Explanations
     from demo.feedback_room import FeedbackRoom
     from demo.leaderboards import Leaderboards
+    from demo.lessons import ThumbReasons
     from demo.nights import Nights
     from demo.rank_room import RankRoom
     from demo.receipt_desk import ReceiptDesk

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from demo.classroom import Classroom, Lesson
+from demo.classroom import Classroom
+from demo.lessons import Lesson
 from nightschool.errors import BadInput, DamagedVersion, UnknownVersion
 from nightschool.feedback import FeedbackStore
 from nightschool.ids import utc_now

@@ -12,9 +12,10 @@ from typing import Any
 import gradio as gr
 
 from demo.catalogue import Words
-from demo.classroom import EMPTY_SCENE, Classroom, Lesson, Scene
+from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import Visitors
+from demo.lessons import EMPTY_SCENE, Lesson, Scene
 from demo.pages import chat_view
 from demo.pages.chat_desk import ChatDesk
 from demo.pages.chat_trial import ChatTrial

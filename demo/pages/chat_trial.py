@@ -6,8 +6,9 @@ from typing import Any, Protocol
 import gradio as gr
 
 from demo.catalogue import Words
-from demo.classroom import Classroom, Scene
+from demo.classroom import Classroom
 from demo.identity import Visitors
+from demo.lessons import Scene
 from demo.pages.common import Updates, person_of, told_in_words
 
 
