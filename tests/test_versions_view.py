@@ -147,7 +147,13 @@ def test_nothing_that_anybody_wrote_becomes_html(album: Album) -> None:
     standing = replace(album.standings[V4], taken_back=replace(album.standings[V4].taken_back, reason=EVIL))
     figures = replace(album.figures[V5], reason=EVIL, effort=EVIL, training_set=EVIL)
     bad = replace(
-        album, versions=(evil,), champion=evil, before=evil, standings={EVIL: standing}, figures={EVIL: figures}
+        album,
+        versions=(evil,),
+        rails=album.rails[:1],
+        champion=evil,
+        before=evil,
+        standings={EVIL: standing},
+        figures={EVIL: figures},
     )
     row = ReceiptRow(EVIL, EVIL, EVIL, "", EVIL)
     rating = Rating(EVIL, 1, 1, 0, 0, 1000.0, 900.0, 1100.0, 1)
