@@ -27,7 +27,7 @@ from demo.version_room import VersionRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
-SCRIPTS = ("streams.js", "gradio_words.js")
+SCRIPTS = ("choices.js", "streams.js", "gradio_words.js")
 STYLES = (
     "look.css",
     "header.css",
