@@ -31,6 +31,7 @@ from demo.leaderboards import Leaderboards
 from demo.lessons import ThumbReasons
 from demo.nightly import Nightly
 from demo.nights import Nights
+from demo.outlook import Outlook
 from demo.probation_watch import ProbationWatch
 from demo.rank_room import RankRoom
 from demo.receipt_desk import ReceiptDesk
@@ -172,6 +173,7 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
         app = create_app(
             classroom=classroom,
             nights=nights,
+            outlook=Outlook(store, db=database.path, environment=night_environment(settings)),
             explanations=Explanations(
                 db=database.path, versions=settings.versions, environment=night_environment(settings)
             ),

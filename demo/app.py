@@ -11,6 +11,7 @@ from demo.explanations import Explanations
 from demo.feedback_room import FeedbackRoom
 from demo.identity import Visitors
 from demo.nights import Nights
+from demo.outlook import Outlook
 from demo.pages.api import PublicApi
 from demo.pages.chat import ChatPage
 from demo.pages.feedback import FeedbackPage
@@ -39,6 +40,7 @@ def build_pages(
     *,
     classroom: Classroom,
     nights: Nights,
+    outlook: Outlook,
     explanations: Explanations,
     book: NightBook,
     store: FeedbackStore,
@@ -69,8 +71,8 @@ def build_pages(
             blocks,
             classroom=classroom,
             nights=nights,
+            outlook=outlook,
             book=book,
-            store=store,
             visitors=visitors,
             effort=effort,
             words=words,

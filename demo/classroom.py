@@ -9,7 +9,6 @@ Guarantees
 - A version that the owner tries in a conversation writes every reply of it, and no other version stands in for it.
 """
 
-import logging
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -18,10 +17,11 @@ from dataclasses import dataclass
 from demo.given import LONGEST_COMMENT, LONGEST_CORRECTION, checked_style, plain, sampling_of
 from demo.lessons import EMPTY_SCENE, NO_REASONS, Draft, Drafts, Lesson, Scene, ThumbReasons
 from demo.pairing import Pair, pair_versions, seated
+from demo.stand_ins import servable
 from demo.trials import Trials
 from demo.writing import Pen
 from nightschool.engine import Engine
-from nightschool.errors import BadInput, DamagedVersion
+from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
 from nightschool.records import (
     OWNERS_STYLE,
@@ -41,8 +41,6 @@ from nightschool.registry import VersionRegistry
 
 WINDOW = 40
 """Messages shown: the newest 20 questions with their answers. A browser's work per update grows with what is shown."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -203,7 +201,7 @@ class Classroom:
 
     def warm_up(self) -> str:
         """Draw one token, so that the first visitor does not wait for the first run; a warning, if there is one."""
-        version, warning = self._servable(self.champion())
+        version, warning = servable(self._engine, self._registry, self.champion())
         prompt_ids = self._engine.prompt_ids([Message("user", "Hello")])
         for _ in self._engine.stream(version, prompt_ids, Sampling(self.sampling.temperature, 1), seed=0):
             pass
@@ -333,22 +331,6 @@ class Classroom:
         if conversation_id and self._open_duel(person_id, conversation_id):
             raise BadInput("Two answers are waiting for your judgement; choose one first, then go on.")
 
-    def _servable(self, version: Version) -> tuple[Version, str]:
-        """The version once it is in memory; for a damaged one its nearest sound forebear and the sentence that says so.
-
-        Raises `DamagedVersion` when not even the initial version can be served.
-        """
-        try:
-            self._engine.prepare(version)
-        except DamagedVersion as error:
-            forebears = self._registry.forebears(version)
-            if not forebears:
-                raise
-            stand_in, _ = self._servable(forebears[0])
-            log.warning("The version %s stands in for %s: %s", stand_in.id, version.id, error)
-            return stand_in, f"The version {stand_in.id} answers in place of {version.id}: {error}"
-        return version, ""
-
     def _answer(self, task: _Task) -> Lesson:
         return Lesson(task.conversation_id, False, self._single(task))
 
@@ -356,7 +338,8 @@ class Classroom:
         return Lesson(task.conversation_id, True, self._both(task, fallback_leaf))
 
     def _single(self, task: _Task) -> Drafts:
-        version, warning = (task.tried, "") if task.tried is not None else self._servable(self.champion())
+        tried = task.tried
+        version, warning = (tried, "") if tried else servable(self._engine, self._registry, self.champion())
         with closing(self._pen(task, version, show=True).texts()) as texts:
             for text in texts:
                 yield Draft((text,), warning)
@@ -364,7 +347,8 @@ class Classroom:
     def _both(self, task: _Task, fallback_leaf: str) -> Drafts:
         """Two replies, a token of each in turn: one pace, so that speed does not tell which version writes."""
         pair = self._pair(task.tried)
-        (left, left_warning), (right, right_warning) = self._servable(pair.left), self._servable(pair.right)
+        left, left_warning = servable(self._engine, self._registry, pair.left)
+        right, right_warning = servable(self._engine, self._registry, pair.right)
         pens = [self._pen(task, version, show=False) for version in (left, right)]
         duel_id = self._store.start_duel(
             task.conversation_id, task.question_id, task.person_id, *(pen.reply_id for pen in pens)

@@ -20,6 +20,7 @@ from demo.identity import Visitors
 from demo.languages import PREFIX
 from demo.login import login_routes
 from demo.nights import Nights
+from demo.outlook import Outlook
 from demo.pages.feedback_files import feedback_file_routes
 from demo.rank_room import RankRoom
 from demo.version_room import VersionRoom
@@ -27,7 +28,16 @@ from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 SCRIPTS = ("streams.js", "gradio_words.js")
-STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css", "versions.css")
+STYLES = (
+    "look.css",
+    "header.css",
+    "chat.css",
+    "rank.css",
+    "feedback.css",
+    "school.css",
+    "versions.css",
+    "coevolution.css",
+)
 OWN_NAMES = frozenset({"localhost"})
 
 
@@ -35,6 +45,7 @@ def create_app(
     *,
     classroom: Classroom,
     nights: Nights,
+    outlook: Outlook,
     explanations: Explanations,
     book: NightBook,
     store: FeedbackStore,
@@ -61,6 +72,7 @@ def create_app(
         pages = build_pages(
             classroom=classroom,
             nights=nights,
+            outlook=outlook,
             explanations=explanations,
             book=book,
             store=store,

@@ -44,7 +44,7 @@ from nightschool.feedback_rows import (
     insert_message,
     reply_of,
 )
-from nightschool.feedback_tally import read_tally
+from nightschool.feedback_tally import read_fingerprint, read_tally
 from nightschool.ids import new_id, utc_now
 from nightschool.probation import Standing, Vote, standing
 from nightschool.records import (
@@ -514,6 +514,10 @@ class FeedbackStore:
         """How many decided duels a version had with each other one."""
         return duels_with(self._database.read(), version)
 
+    def votes_between(self, version: str, rival: str) -> list[Vote]:
+        """People's votes in duels of the two, oldest first; ties are left out."""
+        return _votes(duel_votes(self._database.read(), version, rival))
+
     def duels_mark(self) -> str:
         """What says of which duels a leaderboard was made: with the same mark it would come out the same."""
         return duels_mark(self._database.read())
@@ -522,7 +526,7 @@ class FeedbackStore:
         """What people said of a version on probation since it began."""
         version, rival = probation.version_id, probation.rival_id
         with self._database.snapshot() as db:
-            votes = [Vote(person, moment[:10], won) for person, moment, won in duel_votes(db, version, rival)]
+            votes = _votes(duel_votes(db, version, rival))
             own = thumbs_down(db, version)  # it was registered when its probation began
             before = thumbs_down(db, rival, until=probation.started_at)[::-1]
             return standing(votes, (own, before), failures(db, version))
@@ -535,6 +539,10 @@ class FeedbackStore:
     def tally(self) -> Tally:
         """How much people who consent had judged by now."""
         return read_tally(self._database.read())
+
+    def fingerprint(self) -> str:
+        """Changes when what the next night would read changes; cheap."""
+        return read_fingerprint(self._database.read())
 
     def judged(self, sources: Collection[tuple[str, str]]) -> FeedbackSnapshot:
         """These judgements, by (kind, id) of their rows, as they were made; what was deleted since is left out."""
@@ -568,3 +576,7 @@ class FeedbackStore:
 
     def _duel(self, row: dict[str, Any]) -> Duel:
         return duel_of(row, {side: self.reply(side) for side in (row["left_reply"], row["right_reply"])})
+
+
+def _votes(rows: list[tuple[str, str, bool]]) -> list[Vote]:
+    return [Vote(person, moment[:10], won) for person, moment, won in rows]

@@ -372,6 +372,14 @@ class Night:
     version_id: str | None
     report: dict[str, Any] | None
     stages: tuple[Stage, ...] = field(default=())
+    pid: int | None = None
+    """Of the process that works on it, or worked on it last."""
+    taken_at: str | None = None
+    """When that process took it, at first or to resume it."""
+
+
+Curves = dict[str, dict[str, list[tuple[int, float]]]]
+"""What a night recorded as it went: stage -> name -> points (step, value), in order of steps."""
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,25 @@
 """The registry of versions and nights, and the champion pointer. The only writer of those tables.
 
-What it does on the open database stands in `version_lineage` (which judgements made which versions) and in
-`championship` (who answers, and who is on probation).
+What it does on the open database stands in `version_lineage` (which judgements made which versions), `championship`
+(who answers, and who is on probation) and `night_reading` (what pages and commands read of nights).
 """
 
 import json
+import os
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from nightschool import version_lineage
+from nightschool import night_reading, version_lineage
 from nightschool.championship import champion_of, end_probation, is_open, move_champion, open_probation, terms_of
 from nightschool.errors import BadInput, UnknownVersion
 from nightschool.ids import new_id, utc_now
-from nightschool.records import Figures, Night, NightState, Probation, Stage, Term, VerdictKind, Version
+from nightschool.records import Curves, Figures, Night, NightState, Probation, Term, VerdictKind, Version
 from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 
 BY_HAND = Said("Another version was chosen by hand.", "有人手动选择了版本。")
 UNLEARNED = Said("Judgements that made it were deleted.", "用来训练它的评判已被删除。")
+DIED = "The night's process ended without a word (killed, or the machine went off)."
 NEWER = Said("A newer version took its place.", "已由更新的版本接替。")
 REPORTED = (
     "reason_zh", "win_rate", "win_rate_low", "win_rate_high", "prompts", "kl", "judgements", "pairs", "thumbs",
@@ -235,6 +237,7 @@ class NightBook:
                     "seed": seed,
                     "practice": int(practice),
                     "started_at": utc_now(),
+                    **_this_process(),
                 }
             )
         return night_id
@@ -244,12 +247,12 @@ class NightBook:
         with self._database.write() as db:
             _close_dead_nights(db)
             opened = {"state": NightState.RUNNING, "ended_at": None, "verdict": None, "reason": "", "report": None}
-            db.table("nights").update(night_id, opened)
+            db.table("nights").update(night_id, opened | _this_process())
 
-    def close_dead(self) -> None:
-        """Mark nights still `running` as interrupted. Call it only while holding the night's lock."""
+    def close_dead(self, reason: str = DIED) -> None:
+        """Mark nights still `running` as interrupted, and why. Call it only while holding the night's lock."""
         with self._database.write() as db:
-            _close_dead_nights(db)
+            _close_dead_nights(db, reason)
 
     def start_stage(self, night_id: str, position: int, name: str) -> None:
         """Open a stage; one that a resumed night goes through again is opened again."""
@@ -315,45 +318,19 @@ class NightBook:
             )
 
     def night(self, night_id: str) -> Night | None:
-        db = self._database.read()
-        row = next(db.query("SELECT * FROM nights WHERE id = ?", [night_id]), None)
-        if row is None:
-            return None
-        stages = db.query("SELECT * FROM night_stages WHERE night_id = ? ORDER BY position", [night_id])
-        return Night(
-            id=row["id"],
-            state=NightState(row["state"]),
-            effort=row["effort"],
-            seed=row["seed"],
-            practice=bool(row["practice"]),
-            started_at=row["started_at"],
-            ended_at=row["ended_at"],
-            verdict=VerdictKind(row["verdict"]) if row["verdict"] else None,
-            reason=row["reason"],
-            version_id=row["version_id"],
-            report=json.loads(row["report"]) if row["report"] else None,
-            stages=tuple(
-                Stage(
-                    name=stage["name"],
-                    state=NightState(stage["state"]),
-                    started_at=stage["started_at"],
-                    seconds=stage["seconds"],
-                    progress=stage["progress"],
-                    detail=stage["detail"],
-                )
-                for stage in stages
-            ),
-        )
+        return night_reading.read_night(self._database.read(), night_id)
 
     def last(self) -> Night | None:
         """The newest night, running or ended."""
-        row = next(self._database.read().query("SELECT id FROM nights ORDER BY id DESC LIMIT 1"), None)
-        return self.night(row["id"]) if row else None
+        return night_reading.read_last(self._database.read())
 
     def nights(self) -> list[Night]:
         """All nights, oldest first."""
-        rows = list(self._database.read().query("SELECT id FROM nights ORDER BY id"))
-        return [night for row in rows if (night := self.night(row["id"])) is not None]
+        return night_reading.read_nights(self._database.read())
+
+    def history(self, limit: int = 100) -> list[Night]:
+        """The newest nights, oldest first, without their stages and reports: cheap enough for every look at a page."""
+        return night_reading.read_history(self._database.read(), limit)
 
     def figures(self) -> dict[str, Figures]:
         """Version -> what the night that made it found; without those that no night made."""
@@ -372,18 +349,26 @@ class NightBook:
 
     def log_lines(self, night_id: str, limit: int = 200) -> list[tuple[str, str]]:
         """The newest `limit` lines of a night's log as (time, text), oldest first."""
-        rows = self._database.read().query(
-            "SELECT created_at, text FROM night_log WHERE night_id = ? ORDER BY id DESC LIMIT ?", [night_id, limit]
-        )
-        return [(row["created_at"], row["text"]) for row in rows][::-1]
+        return night_reading.read_log(self._database.read(), night_id, limit)
+
+    def curves(self, night_id: str) -> Curves:
+        """Stage -> name -> the points (step, value) a night recorded, in order."""
+        return night_reading.read_curves(self._database.read(), night_id)
+
+    def usual_seconds(self, effort: str) -> dict[str, float]:
+        """How long each stage took in the newest night of this effort that went through all; empty without one."""
+        return night_reading.read_usual_seconds(self._database.read(), effort)
 
 
-def _close_dead_nights(db: Any) -> None:
-    reason = "The night's process ended without a word (killed, or the machine went off)."
+def _close_dead_nights(db: Any, reason: str = DIED) -> None:
     db.execute(
         "UPDATE nights SET state = 'interrupted', ended_at = ?, reason = ? WHERE state = 'running'", [utc_now(), reason]
     )
     db.execute("UPDATE night_stages SET state = 'interrupted' WHERE state = 'running'")
+
+
+def _this_process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "taken_at": utc_now()}
 
 
 def _version(row: dict[str, Any]) -> Version:

@@ -79,6 +79,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     from demo.leaderboards import Leaderboards
     from demo.lessons import ThumbReasons
     from demo.nights import Nights
+    from demo.outlook import Outlook
     from demo.rank_room import RankRoom
     from demo.receipt_desk import ReceiptDesk
     from demo.version_room import VersionRoom
@@ -123,6 +124,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
             environment={"STAND_IN": "verdict", "NIGHTSCHOOL_MODEL": engine.model_name},
             command=[sys.executable, "-m", "tests.stand_in_night"],
         ),
+        outlook=Outlook(store, db=database.path, environment={}),
         explanations=Explanations(
             db=database.path,
             versions=versions,

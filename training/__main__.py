@@ -22,12 +22,14 @@ from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
 from nightschool.standings import standings_to_json
 from nightschool.trainer_files import ending_of, file_of
+from training.coevolution_command import coevolution_command
 from training.effort import effort_named
 from training.night_lock import night_lock
 from training.priority import step_back
 from training.receipts import judgements_of
 from training.reward_command import app as reward_app
-from training.shortage import shortage_of
+from training.shortage import counted, shortage_of
+from training.stopping import stop_when_asked
 from training.telling import opened, told
 from training.try_command import try_version
 from training.version_commands import add_version_commands
@@ -35,6 +37,7 @@ from training.version_commands import add_version_commands
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
 app.add_typer(reward_app, name="reward")
 add_version_commands(app)
+app.command("coevolution")(coevolution_command)
 app.command(name="try")(try_version)
 
 Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db).")]
@@ -62,6 +65,7 @@ def night(
     with told():
         settings = load_settings(db=db, versions=versions, model=model, effort=effort, lora_layers=lora_layers)
         chosen = effort_named(settings.effort)
+        stop_when_asked()
         step_back()
         from training.night_stages import NightPlan
         from training.nightly import run_night
@@ -76,6 +80,7 @@ def resume(db: Db = None, versions: Versions = None, as_json: AsJson = False) ->
     """Go on with the last night where it was killed or failed: every stage and every iteration of PPO is kept."""
     with told():
         settings = load_settings(db=db, versions=versions)
+        stop_when_asked()
         step_back()
         from training.nightly import resume_night
 
@@ -128,6 +133,9 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
             "judgements": len(judgements.sources()),
             "new_judgements": shortage.new,
             "missing_judgements": shortage.missing,
+            "kinds": counted(judgements, registry),
+            "training_judgements": round(shortage.training, 1),
+            "is_rebuild": shortage.is_rebuild,
             "probation": _probation(registry, FeedbackStore(database)),
             "last_night": None
             if last is None

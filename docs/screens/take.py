@@ -9,6 +9,7 @@ import io
 import json
 import sys
 import tempfile
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from demo.catalogue import LANGUAGES, Language
 from demo.doors import PAGES
 from demo.identity import COOKIE
 from demo.languages import HTML_LANG, PREFIX
-from docs.screens.scene import TEXTS, Scene, open_school
+from docs.screens.scene import TEXTS, Scene, at_work, open_school
 from nightschool.feedback import FeedbackStore
 from tests.find_chromium import find_chromium
 from tests.lineage import PEOPLE, V3, add_lineage
@@ -37,9 +38,15 @@ SHOTS = {
     "duel": ("chat", "#conversations .open >> nth=1", "#vote-left:enabled"),
     "rank": ("rank", "", "#rank-board [data-phase=ready]"),
     "feedback": ("feedback", "", "#feedback-page .item"),
-    "school": ("school", "", "#history tbody tr"),
+    "school": ("school", "", ".outlook:not(.waits)"),
+    "school-report": ("school", "#report summary >> nth=1", "#report details[open]"),
+    "school-night": ("school", "", "#night-curves figure"),
 }
 """Name -> the page, what is clicked on it, and what is there when it is ready."""
+AT_WORK = {"school-night"}
+"""Taken while a night runs."""
+SHOWN = {"school-report": "#report"}
+"""Pictures that begin further down the page, and with what."""
 VERSION_SHOTS = {
     "versions": ("versions", "", "#versions-board .matrix"),
     "leaderboard": ("versions", "", "#versions-board .matrix"),
@@ -96,8 +103,10 @@ def _visit(browser: Browser, site: Site, language: Language, theme: Any, size: s
     page = context.new_page()
     page.set_default_timeout(60_000)
     for name in shots:
-        _open(page, site, language, name)
-        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        with at_work(site.database) if name in AT_WORK else nullcontext():
+            _open(page, site, language, name)
+            taken = page.screenshot()
+        picture = Image.open(io.BytesIO(taken)).convert("RGB")
         small = picture.quantize(COLOURS, dither=Image.Dither.NONE)
         small.save(HERE / f"{name}-{language}-{theme}-{size}.png", optimize=True)
     context.close()
@@ -107,9 +116,11 @@ def _open(page: Page, site: Site, language: Language, name: str) -> None:
     place, clicked, ready = (SHOTS | VERSION_SHOTS)[name]
     page.goto(f"{site.url}{PREFIX[language]}{PAGES[place]}")
     if clicked:
-        page.locator(clicked).wait_for(state="attached")
-        page.locator(clicked).dispatch_event("click")  # also where the list is folded away
+        page.locator(clicked).first.wait_for(state="attached")
+        page.locator(clicked).first.dispatch_event("click")  # also where the list is folded away
     page.locator(ready).first.wait_for()
+    if name in SHOWN:
+        page.locator(SHOWN[name]).evaluate("(part) => window.scrollTo(0, part.getBoundingClientRect().top - 70)")
     if name == "leaderboard":
         page.locator("#versions-board").evaluate("(board) => board.scrollIntoView({ block: 'start' })")
     if name == "trial":
