@@ -14,11 +14,12 @@ from demo.nights import Nights
 from demo.outlook import Outlook
 from demo.pages.api import PublicApi
 from demo.pages.chat import ChatPage
+from demo.pages.coevolution_view import coevolution_section
 from demo.pages.feedback import FeedbackPage
 from demo.pages.header import header
 from demo.pages.rank import RankPage
 from demo.pages.school import SchoolPage
-from demo.pages.versions import VersionsPage
+from demo.pages.versions import Section, VersionsPage
 from demo.rank_room import RankRoom
 from demo.version_room import VersionRoom
 from nightschool.feedback import FeedbackStore
@@ -79,6 +80,11 @@ def build_pages(
         )
     with blocks.route(words("common.page_versions"), PAGES["versions"]):
         header(blocks, "versions", visitors, words)
-        VersionsPage(blocks, version_room, visitors, words=words)
+        VersionsPage(blocks, version_room, visitors, words=words, sections=[coevolved(version_room)])
     blocks.queue(max_size=QUEUE_PLACES, default_concurrency_limit=8)
     return blocks
+
+
+def coevolved(room: VersionRoom) -> Section:
+    """What reward models think of versions, night by night."""
+    return lambda words: coevolution_section(room.coevolution(), words)

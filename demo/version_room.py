@@ -17,6 +17,7 @@ from demo.receipt_desk import ReceiptDesk
 from demo.trials import Trials
 from demo.version_states import Standing, states_of
 from nightschool import promoting
+from nightschool.coevolution import COEVOLUTION, Coevolution, coevolution
 from nightschool.engine import Engine
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
@@ -85,13 +86,19 @@ class VersionRoom:
     # ---- looking -------------------------------------------------------------------------------------------------
 
     def mark(self) -> str:
-        """Changes whenever what `album` and `board` tell may have changed; quick, to be asked often."""
+        """Changes whenever what is told here may have changed; quick, to be asked often."""
         board, (duels, thumbs) = self._leaderboards.look(), self._store.counts()
-        return f"{self._registry.state_mark()} {board.mark} {board.is_current} {board.fault} {duels} {thumbs}"
+        matrix = self._folder / COEVOLUTION
+        made = matrix.stat().st_mtime_ns if matrix.is_file() else 0
+        return f"{self._registry.state_mark()} {board.mark} {board.is_current} {board.fault} {duels} {thumbs} {made}"
 
     def board(self) -> Board:
         """The leaderboard that is kept; a new one is begun where the duels have changed."""
         return self._leaderboards.look()
+
+    def coevolution(self) -> Coevolution:
+        """What reward models think of versions, beside what examiner and people thought, as nights left it."""
+        return coevolution(self._folder, self._registry, self._book, self._store)
 
     def album(self) -> Album:
         """Everything about every version."""

@@ -82,7 +82,8 @@ Votes = Callable[[str, str], Iterable[Vote]]
 def history_of(nights: Sequence[Night], votes: Votes) -> list[NightFigures]:
     """The newest nights that held an exam, in their order."""
     examined = [(night, night.report or {}) for night in nights]
-    examined = [(night, report) for night, report in examined if report.get("win_rate_high") is not None]
+    needed = ("win_rate_high", "champion_before")
+    examined = [(night, report) for night, report in examined if all(report.get(name) is not None for name in needed)]
     return [
         figures_of(night.id, night.started_at, report, night.version_id, votes) for night, report in examined[-SHOWN:]
     ]

@@ -8,13 +8,16 @@ v1 (answered before)
 initial
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from nightschool.browsing import FeedbackKind
+from nightschool.coevolution import COEVOLUTION
 from nightschool.feedback import FeedbackStore
 from nightschool.files import MANIFEST, sha256_of, whole_folder, write_json
 from nightschool.ids import utc_now
@@ -120,6 +123,7 @@ class Lineage:
             "reason": reason.en,
             "reason_zh": reason.zh,
             "verdict": verdict,
+            "champion_before": parent,
             "prompts": 128,
             "win_rate": exam.win_rate,
             "win_rate_low": exam.low,
@@ -169,6 +173,16 @@ class Lineage:
             db.execute("UPDATE versions SET created_at = '2026-01-01T09:00:00.000000+00:00' WHERE id = 'initial'")
 
 
+def opinions(chance: Random) -> dict[str, Any]:
+    """Scores of 32 replies of each version by each version's reward model, as a night keeps them."""
+    scores = {
+        judge: {version: [chance.gauss(strength, 1.0) for _ in range(32)] for version, strength in STRENGTH.items()}
+        for judge in STRENGTH
+        if judge != INITIAL
+    }
+    return {"of": {}, "replies": {version: [[]] * 32 for version in STRENGTH}, "scores": scores, "left_out": {}}
+
+
 def _days_ago(days: int) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")
 
@@ -191,3 +205,4 @@ def _reason(verdict: VerdictKind, exam: Exam) -> Said:
 def add_lineage(database: FeedbackDatabase, folder: Path, duels: int = 6, texts: Sequence[str] = TEXTS) -> None:
     """Five versions in an empty database, and their folders."""
     Lineage(database, folder, texts).build(duels)
+    (folder / COEVOLUTION).write_text(json.dumps(opinions(Random(0))), encoding="utf-8")

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from demo.accounts import Role, add
+from nightschool.coevolution import COEVOLUTION
 from nightschool.records import INITIAL
 from nightschool.registry import VersionRegistry
 from tests.lineage import V1, V2, V3, V5, add_lineage
@@ -67,7 +68,7 @@ def page_of(visitor: Visitor, seen: str = "") -> str:
     [tick] = [
         each
         for each in visitor._config["dependencies"]
-        if each["backend_fn"] and [event for _, event in each["targets"]] == ["tick"] and len(each["outputs"]) == 4
+        if each["backend_fn"] and [event for _, event in each["targets"]] == ["tick"] and len(each["outputs"]) == 5
     ]
     body = {"data": [seen], "fn_index": tick["id"], "session_hash": visitor.session}
     answer = visitor.client.post("/gradio_api/run/predict", json=body)
@@ -113,6 +114,19 @@ def test_a_look_at_what_is_shown_already_sends_nothing(owner: Visitor) -> None:
         time.sleep(0.5)
     assert V5 not in page
     assert V5 in page_of(owner, "something else")
+
+
+def test_what_reward_models_think_is_shown_as_soon_as_a_night_has_written_it(folder: Path, owner: Visitor) -> None:
+    page, made = page_of(owner), folder / "versions" / COEVOLUTION
+    before = made.read_text(encoding="utf-8")
+    assert "+9.25" not in page
+    kept = json.loads(before)
+    kept["scores"][V1][V5] = [score + 9.25 for score in kept["scores"][V1][INITIAL]]
+    try:
+        made.write_text(json.dumps(kept), encoding="utf-8")
+        assert "+9.25" in page_of(owner, json.loads(page)[0])
+    finally:
+        made.write_text(before, encoding="utf-8")
 
 
 def test_what_is_done_takes_two_steps(site: Site, owner: Visitor) -> None:
