@@ -191,4 +191,5 @@ def test_a_curve_names_its_first_and_last_value_and_what_is_no_curve_is_left_out
     shown = curves_grid(CURVES, ENGLISH)
     assert "2 iterations, from -0.50 to +0.25" in shown
     assert shown.count("<figure") == 1  # seconds are no curve
+    assert "the first iteration" in curves_grid({"ppo": {"kl": [(1, 0.0)]}}, ENGLISH)
     assert curves_grid({}, ENGLISH) == ""
