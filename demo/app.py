@@ -14,11 +14,14 @@ from demo.nights import Nights
 from demo.outlook import Outlook
 from demo.pages.api import PublicApi
 from demo.pages.chat import ChatPage
+from demo.pages.coevolution_view import coevolution_section
 from demo.pages.feedback import FeedbackPage
 from demo.pages.header import header
 from demo.pages.rank import RankPage
 from demo.pages.school import SchoolPage
+from demo.pages.versions import Section, VersionsPage
 from demo.rank_room import RankRoom
+from demo.version_room import VersionRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
@@ -47,6 +50,7 @@ def build_pages(
     effort: str,
     rank_room: RankRoom,
     feedback_room: FeedbackRoom,
+    version_room: VersionRoom,
     words: Words,
 ) -> gr.Blocks:
     """The pages of one language. No `gr.State` and no `unload`: either would hold a connection per tab."""
@@ -74,5 +78,13 @@ def build_pages(
             effort=effort,
             words=words,
         )
+    with blocks.route(words("common.page_versions"), PAGES["versions"]):
+        header(blocks, "versions", visitors, words)
+        VersionsPage(blocks, version_room, visitors, words=words, sections=[coevolved(version_room)])
     blocks.queue(max_size=QUEUE_PLACES, default_concurrency_limit=8)
     return blocks
+
+
+def coevolved(room: VersionRoom) -> Section:
+    """What reward models think of versions, night by night."""
+    return lambda words: coevolution_section(room.coevolution(), words)

@@ -17,9 +17,9 @@ USUAL: dict[str, dict[str, float]] = {
 }
 """Effort -> stage -> seconds on two cores with the embedded model: PPO's are its time box, which it mostly uses up
 (`training/effort.py`), the others about what nights on a few hundred judgements took."""
-TELLS_ITS_PROGRESS = {"reward model", "ppo"}
+REWARD_MODEL, PPO = "reward model", "ppo"
+TELLS_ITS_PROGRESS = {REWARD_MODEL, PPO}
 """Stages that say how far they are; of the others the time they usually take says it."""
-PPO = "ppo"
 ALMOST = 0.95
 """How far a stage is at most before it has ended."""
 LAST_ITERATIONS = 3

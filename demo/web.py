@@ -23,11 +23,21 @@ from demo.nights import Nights
 from demo.outlook import Outlook
 from demo.pages.feedback_files import feedback_file_routes
 from demo.rank_room import RankRoom
+from demo.version_room import VersionRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 SCRIPTS = ("streams.js", "gradio_words.js")
-STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css", "school.css")
+STYLES = (
+    "look.css",
+    "header.css",
+    "chat.css",
+    "rank.css",
+    "feedback.css",
+    "school.css",
+    "versions.css",
+    "coevolution.css",
+)
 OWN_NAMES = frozenset({"localhost"})
 
 
@@ -45,6 +55,7 @@ def create_app(
     effort: str,
     rank_room: RankRoom,
     feedback_room: FeedbackRoom,
+    version_room: VersionRoom,
     host_names: Collection[str] = (),
 ) -> FastAPI:
     """The whole site."""
@@ -70,6 +81,7 @@ def create_app(
             effort=effort,
             rank_room=rank_room,
             feedback_room=feedback_room,
+            version_room=version_room,
             words=words,
         )
         app = mount(app, pages, words)

@@ -444,6 +444,12 @@ def _the_process_of_a_night(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE nights ADD COLUMN taken_at TEXT")
 
 
+@migrations(name="0013_tried_versions")
+def _tried_versions(db: sqlite_utils.Database) -> None:
+    # The version that the owner tries in a conversation; NULL: whichever answers everybody.
+    db.execute("ALTER TABLE conversations ADD COLUMN tried_version TEXT REFERENCES versions(id)")
+
+
 class FeedbackDatabase:
     """`feedback.db` opened by one process: `read()` for this thread's reader, `write()` for a write transaction.
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.mutant import Mutant
+from tests.mutants_of_coevolution import COEVOLUTION_MUTANTS
 from tests.mutants_of_exam import EXAM_MUTANTS
 from tests.mutants_of_judgements import JUDGEMENTS_MUTANTS
 from tests.mutants_of_loop import LOOP_MUTANTS
@@ -34,6 +35,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *EXAM_MUTANTS,
     *SCHOOL_MUTANTS,
     *VERSIONS_MUTANTS,
+    *COEVOLUTION_MUTANTS,
 )
 TREE = Path(__file__).resolve().parent.parent
 SECONDS = 600

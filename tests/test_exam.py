@@ -13,7 +13,17 @@ from nightschool.model import BaseModel
 from nightschool.prompt_bank import bank_half
 from nightschool.records import Message, VerdictKind
 from tests.training_fixtures import random_answers, random_head, tiny_base
-from training.exam import ExamResult, Jury, Questions, disagreement, examine, initial_entropy, lost_most, question_of
+from training.exam import (
+    ExamResult,
+    Jury,
+    Questions,
+    disagreement,
+    examine,
+    initial_entropy,
+    lost_most,
+    question_of,
+    wins_of,
+)
 from training.guards import guards_of
 from training.judgements import Answer
 from training.neutral_texts import neutral_texts, perplexity_ratio
@@ -103,6 +113,12 @@ def test_scores_are_the_reward_models_and_the_worst_replies_are_those_with_the_l
     margins = jury.examiner.scores(new) - jury.examiner.scores(old)
     assert exam.gain == pytest.approx(float(margins.mean()))
     assert exam.worst_margins == pytest.approx([float(margins[place]) for place in exam.worst])
+    proxy = jury.reward_model.scores(new) - jury.reward_model.scores(old)
+    assert exam.proxy_win_rate == pytest.approx(float(wins_of(proxy).mean()))
+    assert exam.proxy_win_rate_low is not None
+    assert exam.proxy_win_rate_high is not None
+    assert exam.proxy_win_rate_low < exam.proxy_win_rate < exam.proxy_win_rate_high
+    assert exam.proxy_win_rate != exam.win_rate
     assert list(exam.worst) == sorted(range(24), key=lambda place: float(margins[place]))[:3]
     assert exam.entropy == pytest.approx(evaluate(policy, jury.reward_model, new, DRAWING).mean_entropy())
     report = exam.as_dict()

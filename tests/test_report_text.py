@@ -59,3 +59,10 @@ def test_a_night_that_did_nothing_has_a_short_report() -> None:
     text = markdown_of({"verdict": "skipped", "reason": "Too few.", "reason_zh": "太少。", "effort": "quick"})
     assert "Skipped · 已跳过" in text
     assert "##" not in text
+
+
+def test_an_alarm_stands_before_the_figures() -> None:
+    text = markdown_of(REPORT | {"alarm": "The proxy rises alone.", "alarm_zh": "只有代理分数上升。"})
+    assert "**Alarm · 警报**" in text
+    assert text.index("只有代理分数上升。") < text.index("| Win rate")
+    assert "Alarm" not in markdown_of(REPORT | {"alarm": None, "alarm_zh": None})

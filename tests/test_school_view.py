@@ -1,5 +1,6 @@
 """What the School page says of nights, of the next one, and of reports: in words, in figures, and nothing as HTML."""
 
+import html
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +46,13 @@ def report(night: Night, *, is_owner: bool = True, is_newest: bool = True, words
 def test_the_verdict_comes_with_its_reason_and_main_numbers() -> None:
     for part in ("Promoted", "It won &lt;60 %&gt; of the exam.", "60%", "95 % sure: 52% to 68%", "0.12", "Version v1."):
         assert part in card(NIGHT)
+
+
+@pytest.mark.parametrize(("words", "said"), [(ENGLISH, "Only the <i>proxy</i> rose."), (CHINESE, "只有代理分数上升。")])
+def test_an_alarm_is_told_beside_the_verdict(words: Words, said: str) -> None:
+    alarmed = {**REPORT, "alarm": "Only the <i>proxy</i> rose.", "alarm_zh": "只有代理分数上升。"}
+    assert f'role="alert">{html.escape(said)}' in card(replace(NIGHT, report=alarmed), words)
+    assert "alert" not in card(NIGHT, words)
 
 
 def test_nothing_that_was_written_elsewhere_becomes_html() -> None:

@@ -20,6 +20,7 @@ from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from nightschool.version_folder import POLICY, load_policy, trained_layers
 from training.candidate import save_candidate, told_when_unwritable
+from training.coevolution import forget
 from training.effort import Effort
 from training.exam import ExamResult, Jury, Questions, examine
 from training.fixed_samples import Sample, fixed_samples, worst_samples
@@ -41,6 +42,7 @@ from training.policy import Policy
 from training.ppo import train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
+from training.prompts import components_of, exam_prompts
 from training.ptx import examples_of, trusted
 from training.receipt_check import (
     Receipt,
@@ -106,6 +108,8 @@ class Stages:
             "reward_before": None,
             "reward_after": None,
             "win_rate": None,
+            "alarm": None,
+            "alarm_zh": None,
         }
 
     def told(self) -> AbstractContextManager[None]:
@@ -129,6 +133,8 @@ class Stages:
         for version_id in retired:  # people's words are in its samples
             shutil.rmtree(self.plan.settings.versions / version_id, ignore_errors=True)
         names = ", ".join(retired)
+        with self.told():
+            forget(self.plan.settings.versions, retired)
         self.log.say(f"Retired {names}: judgements that made them were deleted. {self.registry.champion().id} answers.")
         if self.champion_before in retired:
             self.work.remove()
@@ -305,6 +311,13 @@ class Stages:
             return str(split.base.tokenizer.decode(ids, skip_special_tokens=True))
 
         return with_initial(table, first, scores, decode)
+
+    def questions(self, base: BaseModel, judgements: Judgements) -> Questions:
+        """What this night's exam asks: as many exams as there were before, so far the rings of prompts have turned."""
+        reports = [night.report or {} for night in self.book.nights() if night.id != self.id]
+        turn = sum(report.get("win_rate") is not None for report in reports)
+        prompts = exam_prompts(base, judgements, self.plan.effort.exam_prompts, turn)
+        return Questions(prompts, components_of(prompts, judgements), self.plan.effort.exam_replies)
 
     def exam(
         self, policy: Policy, champion: Any, fitted: FittedReward, questions: Questions, drawing: Drawing

@@ -52,7 +52,7 @@ GUARDS = {
 }
 """Guard -> what it is called, the shape of its figure, and whether its limit is the least or the most."""
 HOLDS, BROKEN = Said("holds", "通过"), Said("broken", "未通过")
-TITLE = Said("Report of a night", "训练报告")
+TITLE, ALARM = Said("Report of a night", "训练报告"), Said("Alarm", "警报")
 GUARDS_TITLE, FIXED_TITLE = Said("Guards", "检查项"), Said("Fixed prompts before and after", "固定题目：训练前后")
 WORST_TITLE = Said("Where it lost most", "失分最多的题目")
 BEFORE, AFTER = Said("Before", "训练前"), Said("After", "训练后")
@@ -67,6 +67,8 @@ def markdown_of(report: Mapping[str, Any]) -> str:
     parts = [f"# {_both(TITLE)}{f' · {moment} UTC' if moment else ''}"]
     parts.append(f"**{_both(VERDICTS.get(str(report.get('verdict')), NO_VERDICT))}**")
     parts += [_fenced(text) for text in dict.fromkeys((reason.en, reason.zh)) if text]
+    if report.get("alarm"):
+        parts += [f"**{_both(ALARM)}**", _fenced(f"{report['alarm']}\n{report['alarm_zh']}")]
     parts.append(_figures(report))
     if report.get("guards"):
         parts += [f"## {_both(GUARDS_TITLE)}", _guards(report)]

@@ -4,17 +4,18 @@ import html
 from collections.abc import Mapping, Sequence
 
 from demo.catalogue import Words
+from demo.night_time import PPO, REWARD_MODEL
 from nightschool.records import Curves
 
 SHOWN = {
-    ("reward model", "log_loss"): "{:.3f}",
-    ("reward model", "accuracy"): "{:.0%}",
-    ("ppo", "reward"): "{:+.2f}",
-    ("ppo", "kl"): "{:.2f}",
-    ("ppo", "length"): "{:.0f}",
-    ("ppo", "entropy"): "{:.2f}",
-    ("ppo", "clip_fraction"): "{:.1%}",
-    ("ppo", "finished"): "{:.0%}",
+    (REWARD_MODEL, "log_loss"): "{:.3f}",
+    (REWARD_MODEL, "accuracy"): "{:.0%}",
+    (PPO, "reward"): "{:+.2f}",
+    (PPO, "kl"): "{:.2f}",
+    (PPO, "length"): "{:.0f}",
+    (PPO, "entropy"): "{:.2f}",
+    (PPO, "clip_fraction"): "{:.1%}",
+    (PPO, "finished"): "{:.0%}",
 }
 """(stage, name) of each curve -> the shape of its values, in the order they are drawn."""
 WIDTH, HEIGHT, EDGE = 240, 72, 5
@@ -32,7 +33,7 @@ def curves_grid(curves: Curves, words: Words) -> str:
 def _curve(key: tuple[str, str], points: Points, words: Words) -> str:
     shape, name = SHOWN[key], html.escape(words(f"school.curve_{key[1]}"))
     first, last = shape.format(points[0][1]), shape.format(points[-1][1])
-    of = "looks" if key[0] == "reward model" else "iterations"
+    of = "looks" if key[0] == REWARD_MODEL else "iterations"
     if len(points) == 1:
         told = words(f"school.curve_one_of_{of}")
     else:
@@ -67,5 +68,5 @@ def _place(value: float, among: Sequence[float], size: int) -> float:
 
 def iteration_seconds(curves: Curves) -> list[float]:
     """How long each iteration of PPO took so far."""
-    found: Mapping[str, Points] = curves.get("ppo", {})
+    found: Mapping[str, Points] = curves.get(PPO, {})
     return [value for _, value in found.get("seconds", [])]

@@ -48,7 +48,8 @@ def ending(night: Night, words: Words) -> str:
     if night.version_id:
         sentence = html.escape(words("school.of_version", version=night.version_id))
         version = f' <span class="quiet">{sentence}</span>'
-    return f'<p class="reason">{html.escape(_reason(night, words))}{version}</p>{_numbers(night.report or {}, words)}'
+    reason = f'<p class="reason">{html.escape(_reason(night, words))}{version}</p>'
+    return reason + _alarm(night.report or {}, words) + _numbers(night.report or {}, words)
 
 
 def details(night: Night, curves: Curves, stages: str, words: Words, *, is_owner: bool) -> str:
@@ -63,6 +64,12 @@ def details(night: Night, curves: Curves, stages: str, words: Words, *, is_owner
     parts.append(_fold("curves-fold", words("school.curves"), "", curves_grid(curves, words)))
     parts.append(_fold("stages-fold", words("school.stages"), "", stages))
     return "".join(parts)
+
+
+def _alarm(report: Mapping[str, Any], words: Words) -> str:
+    """That the reward model is pleased with what the examiner or people are not."""
+    said = report.get("alarm_zh" if words.language == "zh" else "alarm")
+    return f'<p class="alarm" role="alert">{html.escape(said)}</p>' if said else ""
 
 
 def heading(night: Night, words: Words) -> str:
