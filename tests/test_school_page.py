@@ -113,7 +113,7 @@ def test_a_night_of_the_list_leads_to_its_report_and_back(page: Page, site: Site
         page.goto(f"{site.url}/school")
         expect(page.locator("#night-card")).to_contain_text("interrupted", timeout=PATIENCE)
         expect(page.get_by_role("button", name="Resume this night")).to_be_visible()
-        page.locator(f"#history a[href='?night={older}']").click()
+        page.locator(f"#history a[href='/school?night={older}']").click()
         expect(page.locator("#report")).to_contain_text("Report of the night of", timeout=PATIENCE)
         expect(page.locator("#report")).to_contain_text("It is held.")
         expect(page.locator("#night-card")).to_contain_text("interrupted")

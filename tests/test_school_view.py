@@ -130,7 +130,8 @@ def test_an_earlier_nights_report_has_a_head_of_its_own_and_the_way_back() -> No
     shown = report(NIGHT, is_newest=False)
     assert "Report of the night of 2026-01-01 00:00 UTC" in shown
     assert "Promoted" in shown
-    assert 'href="?"' in shown
+    assert 'href="/school"' in shown
+    assert 'href="/zh/school"' in report(NIGHT, is_newest=False, words=CHINESE)
     assert "Promoted" not in report(NIGHT)  # its card stands above
 
 
