@@ -54,7 +54,7 @@ def refusal(client: Client, api_name: str, **given: Any) -> str:
 def test_these_endpoints_are_public_and_no_others(ann: Client) -> None:
     published = ann.view_api(return_format="dict")
     assert set(published["named_endpoints"]) == {
-        "/ask", "/thumb", "/duel_vote", "/ranking", "/rank", "/skip_ranking", "/undo_ranking",
+        "/ask", "/thumb", "/correct", "/duel_vote", "/ranking", "/rank", "/skip_ranking", "/undo_ranking",
     }  # fmt: skip
     assert published["unnamed_endpoints"] == {}
 
@@ -76,6 +76,15 @@ def test_a_thumb_is_set_changed_and_taken_back(ann: Client, site: Site) -> None:
         assert ann.predict(reply=reply, value=value, api_name="/thumb") == {"reply": reply, "value": value}
         sql = f"SELECT value FROM thumbs WHERE reply_id = '{reply}' AND replaced_at IS NULL"
         assert rows(site, sql) == stored
+
+
+def test_a_correction_is_kept_replaced_and_taken_back(ann: Client, site: Site) -> None:
+    answer = asked(ann, "Correct this")[-1]
+    for text, stored in (("Butter. ", [("Butter.",)]), ("Bread.", [("Bread.",)]), ("", [])):
+        assert ann.predict(reply=answer["reply"], text=text, api_name="/correct")["text"] == text.strip()
+        sql = f"SELECT text FROM corrections WHERE reply_id = '{answer['reply']}' AND replaced_at IS NULL"
+        assert rows(site, sql) == stored
+    assert "says the same" in refusal(ann, "/correct", reply=answer["reply"], text=answer["text"])
 
 
 def test_a_duel_names_its_versions_once_it_is_decided(ann: Client, site: Site) -> None:
@@ -116,6 +125,7 @@ def test_without_a_cookie_nothing_is_done(site: Site) -> None:
     for api_name, given in (
         ("/ask", {"text": "hello"}),
         ("/thumb", {"reply": "r", "value": "up"}),
+        ("/correct", {"reply": "r", "text": "t"}),
         ("/duel_vote", {"duel": "d", "outcome": "left"}),
         ("/ranking", {}),
         ("/rank", {"ranking": "r", "order": [["0"]]}),
@@ -133,6 +143,7 @@ def test_nobody_judges_what_is_somebody_elses(ann: Client, site: Site) -> None:
     ben = somebody(site)
     assert "not yours" in refusal(ben, "/ask", text="hello", conversation=reply["conversation"])
     assert "not in a conversation of yours" in refusal(ben, "/thumb", reply=reply["reply"], value="up")
+    assert "not in a conversation of yours" in refusal(ben, "/correct", reply=reply["reply"], text="Better.")
     assert "not yours" in refusal(ben, "/duel_vote", duel=duel["duel"], outcome="left")
     assert "not yours" in refusal(ben, "/rank", ranking=ranking["ranking"], order=[[n] for n in ranking["answers"]])
     assert "not yours" in refusal(ben, "/skip_ranking", ranking=ranking["ranking"])

@@ -35,7 +35,7 @@ class PublicApi:
         """Make them endpoints of the Blocks being built."""
         writing: tuple[Callable[..., Any], ...] = (self.ask, self.ranking)
         judging: tuple[Callable[..., Any], ...] = (
-            self.thumb, self.duel_vote, self.rank, self.skip_ranking, self.undo_ranking,
+            self.thumb, self.correct, self.duel_vote, self.rank, self.skip_ranking, self.undo_ranking,
         )  # fmt: skip
         for function in writing:
             api(function, concurrency_limit=8)
@@ -69,6 +69,17 @@ class PublicApi:
                 raise BadInput(f"The thumb was given as {value!r}; give up, down or none.")
             self._classroom.thumb(person_id, reply, THUMBS[value])
         return {"reply": reply, "value": value}
+
+    def correct(self, request: gr.Request, reply: str, text: str) -> dict[str, Any]:
+        """Say what you would have answered in place of a reply; the conversation goes on from it. An empty text takes
+        your correction back. Answers once it is on disk."""
+        person_id = person_of(self._visitors, request)
+        with self._told():
+            if text.strip():
+                self._classroom.correct(person_id, reply, text)
+            else:
+                self._classroom.withdraw_correction(person_id, reply)
+        return {"reply": reply, "text": text.strip()}
 
     def duel_vote(
         self, request: gr.Request, duel: str, outcome: Literal["left", "right", "tie", "both_bad"]
