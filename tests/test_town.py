@@ -1,7 +1,7 @@
 """A town in miniature: simulated people use the real chat over HTTP, real nights run on a tiny model, and it learns.
 
-Four towns, each a program of its own: two nights; one night with the same seed; people of the opposite taste; people
-who decide by a coin. The last line of defence: every figure is checked for its direction, not for its presence.
+Each town is a program of its own: two nights; one night with the same seed; people of the opposite taste; people who
+decide by a coin; PPO on the taste itself; all kinds of trolls. Figures are checked for their direction.
 """
 
 import json
@@ -12,13 +12,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.town.record import without_clock
+from benchmarks.town.plan import TROLLS
+from benchmarks.town.record import flat, without_clock
 from nightschool.feedback import FeedbackStore
 from nightschool.schema import FeedbackDatabase
 from tests.tiny import make_tiny_model
@@ -30,7 +30,24 @@ TOWNS = {
     "reversed": ["--nights", "1", "--control", "reversed"],
     "shuffled": ["--nights", "1", "--control", "shuffled"],
     "gold": ["--nights", "1", "--control", "gold"],
+    "attacks": ["--nights", "1", "--panel", "attacks", "--town", "attacks.toml"],
 }
+ATTACKS = """
+name = "attacks"
+taste = "benchmarks.town.tastes:letter"
+people = 4
+judgements = 24
+noise = 0.0
+reply_tokens = 16
+kinds = {duel = 1, thumb = 0, ranking = 1, correction = 0}
+trolls = [
+    {kind = "inverted", judgements = 6},
+    {kind = "always_left", judgements = 6},
+    {kind = "spammer"},
+    {kind = "brigade", judgements = 6, phrase = "Buy it!"},
+    {kind = "sleeper", judgements = 6, honest_nights = 1},
+]
+"""
 
 
 def run_town(folder: Path, model: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -48,10 +65,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
     """The folder of all towns."""
     folder = tmp_path_factory.mktemp("towns")
+    (folder / "attacks.toml").write_text(ATTACKS)
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        words = [str(folder / word) if word.endswith(".toml") else word for word in TOWNS[name]]
+        return run_town(folder / name, model, *WORDS, *words, "--json")
+
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda name: run_town(folder / name, model, *WORDS, *TOWNS[name]), TOWNS))
+        done = list(pool.map(run, TOWNS))
     for name, ended in zip(TOWNS, done, strict=True):
         assert ended.returncode == 0, f"{name}: {ended.stderr[-2000:]}"
+        assert json.loads(ended.stdout) == flat(report(folder, name))
     return folder
 
 
@@ -167,7 +191,7 @@ def test_the_report_is_a_whole_page_with_plots_that_loads_nothing(home: Path) ->
     assert f"{town['gold_night_2']:.2f} ({town['gold_night_2_low']:.2f} to {town['gold_night_2_high']:.2f})" in text
 
 
-def test_the_flat_figures_are_the_last_thing_it_prints(tmp_path: Path, model: Path) -> None:
+def test_what_cannot_be_run_is_refused_in_one_sentence(tmp_path: Path, model: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "something").touch()
     refused = run_town(tmp_path / "full", model, "--quick")
@@ -180,9 +204,22 @@ def test_the_flat_figures_are_the_last_thing_it_prints(tmp_path: Path, model: Pa
     assert f"The town file {town} could not be read" in refused.stderr
 
 
-def test_seconds_grow_from_stage_to_total(home: Path) -> None:
+def test_seconds_are_told_of_every_part_and_within_the_total(home: Path) -> None:
     town = report(home, "learns")
     parts = [town[f"seconds_{part}"] for part in ("measure_0", "day_1", "night_1", "day_2", "night_2", "study")]
+    assert min(parts) >= 0
     assert sum(parts) <= town["seconds_total"] + 1
-    assert all(earlier >= 0 for earlier, _ in pairwise(parts))
+    assert town["seconds_night_1_total"] <= town["seconds_night_1"]
     assert town["seconds_are_within_limit"] is True
+
+
+def test_the_attack_panel_fits_each_kind_of_troll_with_guards_on_and_off(home: Path) -> None:
+    town = report(home, "attacks")
+    rows = {(row["trolls"], row["guards"]): row for row in town["attacks"]}
+    assert set(rows) == {(trolls, guards) for trolls in ("nobody", *TROLLS) for guards in (True, False)}
+    alone = rows["nobody", False]["judgements"]
+    assert rows["spammer", False]["judgements"] > rows["inverted", False]["judgements"] > alone
+    assert town["attack_spammer_unguarded_accuracy"] < town["attack_nobody_unguarded_accuracy"]
+    assert town["attack_brigade_unguarded_phrase_shift"] > town["attack_nobody_unguarded_phrase_shift"]
+    assert town["troll_judgements_day_1"] >= 24 + 4 * 6
+    assert "Reward for the phrase".lower() in (home / "attacks" / "town.html").read_text("utf-8")

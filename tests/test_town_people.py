@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.town.days import Act, share_of
+from benchmarks.town.days import Act, live, share_of
+from benchmarks.town.machinery import TownStopped
 from benchmarks.town.people import Control, Person, inhabitants, shortened
 from benchmarks.town.plan import Town, Troll, town_of
 from benchmarks.town.tastes import brevity, looks_finished, mixture, politeness, sentiment
@@ -110,6 +111,39 @@ def test_a_spammer_says_as_much_as_all_honest_people_and_others_as_much_as_one()
     assert share_of(person(troll=Troll(kind="spammer")), 200, 10) == 200
     assert share_of(person(troll=Troll(kind="inverted")), 200, 10) == 20
     assert share_of(person(troll=Troll(kind="spammer", judgements=7)), 200, 10) == 7
+
+
+class Scripted:
+    """Somebody whose acts tell so many facts each."""
+
+    def __init__(self, person: Person, facts: int = 1) -> None:
+        self.person, self._facts = person, facts
+
+    def act(self, day: int) -> Act:
+        told = [["0"]] if self._facts else None
+        texts = ("",) * (self._facts + 1)
+        return Act(day, self.person.name, self.person.kind or "", "ranking", "?", texts, (), told, False)
+
+
+def test_a_day_ends_when_all_have_said_their_share_and_everybody_takes_turns() -> None:
+    town = Town(**EXACT, people=2, trolls=(Troll(kind="inverted"), Troll(kind="spammer")))
+    people = [Scripted(one, 3 if one.troll is None else 1) for one in inhabitants(town, 0)]
+    seen: list[Act] = []
+    acts = live(people, 4, 12, seen.append)
+    assert seen == acts
+    names = [act.person for act in acts]
+    assert {name: names.count(name) for name in sorted(set(names))} == {
+        "inverted 1": 6, "person 1": 2, "person 2": 2, "spammer 1": 12,
+    }  # fmt: skip
+    assert [name for name in names if name.startswith("person")] == ["person 1", "person 2"] * 2
+    assert names.index("spammer 1") < names.index("person 2")  # they are at it all day long, not one after the other
+    assert {act.day for act in acts} == {4}
+
+
+def test_a_day_on_which_nobody_says_anything_is_given_up_with_what_to_do() -> None:
+    people = [Scripted(one, 0) for one in inhabitants(Town(**EXACT, people=1), 0)]
+    with pytest.raises(TownStopped, match="only 0 judgements were given: the taste hardly tells answers apart"):
+        live(people, 1, 2)
 
 
 def test_a_ranking_counts_as_one_fact_less_than_it_has_answers() -> None:

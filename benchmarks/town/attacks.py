@@ -45,6 +45,7 @@ def panel(wish: Wish, say: Callable[[str], None]) -> dict[str, Any]:
     with run.timed("study"):
         study, unseen = run.study()
         attacks = rows_of(run, study, unseen)
+    run.seconds["total"] = sum(run.seconds.values())
     report = run.told()
     figures: dict[str, Any] = {}
     for row in attacks:

@@ -5,14 +5,28 @@ it is asked. Every answer read and every decision goes into the record, with wha
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from benchmarks.town.people import Judged, Person
+from benchmarks.town.machinery import TownStopped
+from benchmarks.town.people import UNJUDGED, Judged, Person
 from benchmarks.town.plan import Kind
 from benchmarks.town.visiting import Answer, Duel, Visitor
 from nightschool.prompt_bank import BankPrompt
+
+MOST_ACTS = 50
+"""For each judgement that a day shall have, before it is given up."""
+
+
+class Judging(Protocol):
+    """What a day needs of an inhabitant."""
+
+    person: Person
+
+    def act(self, day: int) -> "Act":
+        """Do one thing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,8 @@ class Inhabitant:
 
     def _of_one(self, day: int, kind: Kind, question: str, shown: Answer, worth: float) -> tuple[Kind, Judged]:
         """A correction where one was meant and the answer can be made better, else a thumb."""
+        if not shown.reply:  # nothing came out
+            return "thumb", UNJUDGED
         if kind == "correction":
             judged = self._decided(self.person.correction(day, question, shown.text))
             if judged.told is not None:
@@ -95,7 +111,7 @@ class Inhabitant:
 
     def _decided(self, judged: Judged) -> Judged:
         """What they would say, if they say anything."""
-        return judged if self.person.responds() else Judged(None)
+        return judged if self.person.responds() else UNJUDGED
 
     def _acted(
         self, day: int, kind: Kind, prompt: str, texts: tuple[str, ...], worths: tuple[float, ...], judged: Judged
@@ -105,20 +121,27 @@ class Inhabitant:
 
 
 def live(
-    everybody: list[Inhabitant], day: int, judgements: int, after: Callable[[Act], Any] = lambda act: None
+    everybody: Sequence[Judging], day: int, judgements: int, after: Callable[[Act], Any] = lambda act: None
 ) -> list[Act]:
     """One day: the honest judge `judgements` in all, each troll its own share. `after` is called after every act."""
     honest = [one for one in everybody if one.person.troll is None]
-    queues: list[tuple[list[Inhabitant], int]] = [(honest, judgements)]
+    queues: list[tuple[Sequence[Judging], int]] = [(honest, judgements)]
     queues += [([one], share_of(one.person, judgements, len(honest))) for one in everybody if one.person.troll]
     done, turns = [0] * len(queues), [0] * len(queues)
     acts: list[Act] = []
+    most = MOST_ACTS * sum(wanted for _, wanted in queues)
     while (place := _farthest_behind(done, [wanted for _, wanted in queues])) is not None:
         members, _ = queues[place]
         act = members[turns[place] % len(members)].act(day)
         done[place], turns[place] = done[place] + act.facts, turns[place] + 1
         acts.append(act)
         after(act)
+        if len(acts) > most:
+            raise TownStopped(
+                f"After {len(acts)} acts on day {day} only {sum(done)} judgements were given: the taste hardly tells "
+                "answers apart, or people seldom respond; give the town other kinds, a lower tie_threshold or a higher "
+                "response_rate."
+            )
     return acts
 
 

@@ -187,6 +187,8 @@ class TownRun:
         self.report |= {f"{name}_night_{night}": value for name, value in told.items()}
         self.report |= {f"seconds_night_{night}_{name.replace(' ', '_')}": value for name, value in seconds.items()}
         self.last = spoken
+        so_far = json.dumps(self.told() | {"nights": self.nights}, indent=2, ensure_ascii=False)
+        (self.wish.folder / "so-far.json").write_text(so_far, encoding="utf-8")  # a town takes hours
 
     def _champion(self) -> str:
         with closing(FeedbackDatabase(self.place.database)) as database:

@@ -19,7 +19,7 @@ POLITE = re.compile(
     re.IGNORECASE,
 )
 MOST_POLITE = 3
-END = re.compile(r"[.!?…。！？:)\]\"'”’`*]\s*$")
+END = re.compile(r"[.!?…。！？)\]\"'”’`*]\s*$")
 
 
 def brevity(prompt: str, response: str, finished: bool) -> float:

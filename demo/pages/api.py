@@ -58,8 +58,9 @@ class PublicApi:
                 texts = {"left": scene.duel.left.text, "right": scene.duel.right.text}
                 yield {"conversation": lesson.conversation_id, "duel": scene.duel.id, **texts}
             else:
-                reply = scene.turns[-1]
-                yield {"conversation": lesson.conversation_id, "reply": reply.id, "text": reply.text}
+                last = scene.turns[-1]  # the question itself, where both sides of a duel came out empty
+                reply, said = (last.id, last.text) if last.role == "assistant" else ("", "")
+                yield {"conversation": lesson.conversation_id, "reply": reply, "text": said}
 
     def thumb(self, request: gr.Request, reply: str, value: Literal["up", "down", "none"]) -> dict[str, Any]:
         """Like ("up") or dislike ("down") a reply, or take that back ("none"). Answers once it is on disk."""
