@@ -1,8 +1,10 @@
 """Every published endpoint, called as a program of somebody else would: with gradio_client and the person's cookie."""
 
 import itertools
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +16,7 @@ from demo.identity import COOKIE
 from nightschool.ids import utc_now
 from nightschool.records import INITIAL, VerdictKind, Version
 from nightschool.registry import VersionRegistry
-from tests.served import Site, served
+from tests.served import SCRIPTS, Site, served
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,13 @@ def test_a_duel_names_its_versions_once_it_is_decided(ann: Client, site: Site) -
     assert {decided["left"], decided["right"]} == {INITIAL, "v1"}
     assert rows(site, f"SELECT outcome FROM duels WHERE id = '{duel['duel']}'") == [("right",)]
     assert "already decided" in refusal(ann, "/duel_vote", duel=duel["duel"], outcome="left")
+
+
+def test_a_duel_of_two_empty_answers_names_no_reply(tmp_path: Path) -> None:
+    (tmp_path / SCRIPTS).write_text(json.dumps({INITIAL: ""}), encoding="utf-8")
+    with served(tmp_path) as silent:
+        last = asked(somebody(silent), "Say nothing", compare=True)[-1]
+        assert (last["reply"], last["text"]) == ("", "")
 
 
 def test_answers_are_ranked_skipped_and_taken_back(ann: Client, site: Site) -> None:
