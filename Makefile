@@ -17,7 +17,7 @@ demo: $(VENV)/.ready ## set up what is missing, then start the chat (HOST, PORT,
 
 test: $(VENV)/.ready-dev ## set up what is missing, then run every test (ARGS="-k name" for some)
 	$(RUN) -m tests.find_chromium
-	OMP_WAIT_POLICY=passive $(RUN) -m pytest $(ARGS)
+	OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: $(VENV)/.ready-dev ## ruff (lint and format) and mypy
 	$(RUN) -m ruff check .

@@ -21,7 +21,7 @@ from benchmarks.measuring import tell
 from benchmarks.serving import QUESTIONS
 from demo.nights import Nights, Phase
 from nightschool.embedded_engine import EmbeddedEngine
-from nightschool.model import load_base
+from nightschool.model import base_of
 from nightschool.records import INITIAL, Message, Sampling, Version
 from nightschool.registry import NightBook
 from nightschool.schema import FeedbackDatabase
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     words = parser.parse_args()
     settings = load_settings(model=words.model)
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     questions = random.Random(words.seed).choices(QUESTIONS, k=8 if words.quick else 32)
     with (
         tempfile.TemporaryDirectory() as name,

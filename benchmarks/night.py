@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.measuring import PeakMemory, tell
 from nightschool.chat_format import encode_prompt
-from nightschool.model import BaseModel, load_base
+from nightschool.model import BaseModel, base_of
 from nightschool.prompt_bank import BankPrompt, bank_half
 from nightschool.records import Message
 from nightschool.sampling import sample_batch
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     words = parser.parse_args()
     settings = load_settings()
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_pairs(folder / "pairs.jsonl", base, 120 if words.quick else 240, words.seed)

@@ -28,7 +28,8 @@ from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 
 PAIRS = 80
-SETTINGS = {"NIGHTSCHOOL_MAX_NEW_TOKENS": "6", "NIGHTSCHOOL_LORA_LAYERS": "2", "OMP_NUM_THREADS": "2"}
+SETTINGS = {"NIGHTSCHOOL_MAX_NEW_TOKENS": "6", "NIGHTSCHOOL_LORA_LAYERS": "2"}
+THREADS = {"OMP_NUM_THREADS": "2"}  # where nothing else is set
 
 
 def main() -> None:
@@ -83,13 +84,15 @@ def night_of(folder: Path, seeded: Path) -> list[str]:
 def training(*words: str) -> str:
     """Run a command to its end and return what it printed."""
     command = [sys.executable, "-m", "training", *words]
-    return subprocess.run(command, env=os.environ | SETTINGS, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        command, env=THREADS | os.environ | SETTINGS, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 def kill_in(stage: str, delay: float, words: list[str]) -> bool:
     """Start a night and send SIGKILL `delay` seconds after a stage began; whether it was still running."""
     command = [sys.executable, "-m", "training", "night", *words, "--effort", "quick"]
-    with subprocess.Popen(command, env=os.environ | SETTINGS, stderr=subprocess.PIPE, text=True) as night:
+    with subprocess.Popen(command, env=THREADS | os.environ | SETTINGS, stderr=subprocess.PIPE, text=True) as night:
         assert night.stderr is not None
         for line in night.stderr:
             if line.startswith(f"[{stage}]"):

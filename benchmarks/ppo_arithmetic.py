@@ -80,10 +80,10 @@ class ModelShape:
         return Work(self.draw(tokens), 2 * logits + 2 * states, epochs * 2 * (logits + states))
 
 
-def machine_speed(config: Any, repeats: int = 200) -> float:
-    """FLOP per second of a bfloat16 product of the MLP's shape, [1024, size] x [size, wide]: median of many."""
-    states = torch.randn(TOKENS, config.hidden_size).bfloat16()
-    weight = torch.randn(config.intermediate_size, config.hidden_size).bfloat16()
+def machine_speed(config: Any, dtype: torch.dtype, repeats: int = 200) -> float:
+    """FLOP per second of a product of the MLP's shape, [1024, size] x [size, wide], in this type: median of many."""
+    states = torch.randn(TOKENS, config.hidden_size).to(dtype)
+    weight = torch.randn(config.intermediate_size, config.hidden_size).to(dtype)
     seconds = []
     with torch.inference_mode():
         for _ in range(repeats):

@@ -27,7 +27,7 @@ from benchmarks.gold import GoldScorer
 from benchmarks.measuring import tell
 from benchmarks.raters import TASTES, WISHED_WORDS, Rater, draw_pool
 from nightschool.chat_format import encode_prompt
-from nightschool.model import BaseModel, decoder_layers, load_base
+from nightschool.model import BaseModel, base_of, decoder_layers
 from nightschool.prompt_bank import BankPrompt, bank_half
 from nightschool.records import Message
 from nightschool.settings import load_settings
@@ -71,7 +71,7 @@ def main() -> None:
 def _trial(which: tuple[str, int], words: argparse.Namespace) -> Trial:
     torch.set_num_threads(max((os.cpu_count() or 1) // words.jobs, 1))
     settings = load_settings()
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     layers = len(decoder_layers(base.model)) if words.layers == "all" else int(words.layers)
     trial = run_trial(base, layers, *which, words)
     print(f"{trial.taste} {trial.seed}: {trial.figures}", file=sys.stderr, flush=True)

@@ -1,15 +1,16 @@
 """Our PPO against the textbook's: `python -m benchmarks.ppo_throughput [--quick] [--seed N] [--json]`.
 
 64 prompts of the bank's training half, one reply each of at most 64 tokens at T=0.7, 4 epochs x 4 minibatches, 8
-replies at a time, the same model in bfloat16, the same reward head (a direction at random, scores normalised on replies
+replies at a time, the same model, the same reward head (a direction at random, scores normalised on replies
 of the initial model). Ours for 3 iterations, then the textbook's (benchmarks/textbook_ppo.py) for 2, each in a process
 of its own on the same machine. --quick: 32 episodes, 2 iterations and 1 (under 5 minutes). Early stops are off, so that
 both do all epochs. Times are medians over iterations, without loading the model; memory is the peak of the process's
 resident size as Linux counts it, libraries and model included.
 
 Beside them stand the arithmetic of each stage (benchmarks/ppo_arithmetic.py) and the share it reaches of the machine's
-bfloat16 speed, the best of four measurements before and after each side. What other programs took of the two cores is
-told: more than a few hundredths of a core, and the times mean little (a parallel loop waits for its slowest half).
+speed with numbers of the same type, the best of four measurements before and after each side. What other programs took
+of the two cores is told: more than a few hundredths of a core, and the times mean little (a parallel loop waits for its
+slowest half).
 """
 
 import argparse
@@ -30,7 +31,7 @@ from benchmarks.measuring import OthersCpu, own_memory, tell
 from benchmarks.ppo_arithmetic import ModelShape, Tokens, Work, machine_speed
 from benchmarks.textbook_ppo import ActorCritic, train
 from nightschool.chat_format import encode_prompt
-from nightschool.model import BaseModel, load_base
+from nightschool.model import BaseModel, base_of
 from nightschool.prompt_bank import bank_half
 from nightschool.records import Message
 from nightschool.settings import load_settings
@@ -111,13 +112,13 @@ def _child(*words: str) -> dict[str, Any]:
 
 def _part(part: str, folder: Path, size: Size, seed: int, layers: int) -> dict[str, Any]:
     settings = load_settings()
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     if part == "prepare":
         return prepare(base, folder, size.episodes, seed)
     prompts = json.loads((folder / PROMPTS).read_text(encoding="utf-8"))
     head = load_head(folder / HEAD)
     loaded, _ = own_memory()
-    speeds = [machine_speed(base.model.config)]
+    speeds = [machine_speed(base.model.config, base.model.dtype)]
     others = OthersCpu()
     if part == "ours":
         history = ours(base, layers, head, prompts, size.settings(part), seed)
@@ -125,7 +126,7 @@ def _part(part: str, folder: Path, size: Size, seed: int, layers: int) -> dict[s
         history = textbook(base, head, prompts, size.settings(part), seed)
     _, peak = own_memory()
     busy = others.cores()
-    speeds.append(machine_speed(base.model.config))
+    speeds.append(machine_speed(base.model.config, base.model.dtype))
     return {"history": history, "loaded": loaded, "peak": peak, "speeds": speeds, "others": busy}
 
 

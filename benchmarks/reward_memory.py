@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.measuring import PeakMemory, tell
 from nightschool.chat_format import encode_prompt, encode_text
 from nightschool.feedback import FeedbackStore
-from nightschool.model import BaseModel, load_base
+from nightschool.model import BaseModel, base_of
 from nightschool.prompt_bank import prompt_bank
 from nightschool.records import DuelOutcome, Message, Preference
 from nightschool.schema import FeedbackDatabase
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     words = parser.parse_args()
     settings = load_settings()
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     few, many = (500, 2500) if words.quick else (1000, 20_000)
     figures: dict[str, float] = {"few": few, "many": many}
     for name, count in (("few", few), ("many", many)):

@@ -17,7 +17,7 @@ from statistics import fmean, pstdev
 
 from benchmarks.measuring import tell
 from benchmarks.raters import TASTES, Pool, Rater, draw_pool
-from nightschool.model import load_base
+from nightschool.model import base_of
 from nightschool.prompt_bank import bank_half
 from nightschool.settings import load_settings
 from training.ensemble import average, fit_members
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     words = parser.parse_args()
     settings = load_settings()
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     split = SplitModel(base, words.layers)
     replies = 4 if words.quick else 6
     train_pool = draw_pool(base, list(bank_half("train")), replies, words.seed)

@@ -3,8 +3,8 @@
 The same 1,000 pairs (--quick: 100) of the initial model's own replies, judged by a simulated person who likes replies
 near 20 words (one judgement in four wrong, however clear it is), the same machine, one after the other. Ours is the
 whole fit of one member: reading, cross-validation, head, the LoRA's trial and, where it is kept, its training. TRL's is
-a LoRA of the same rank on all layers with a head on the last token, one epoch, bfloat16. Both are asked about 500 clear
-pairs of other prompts.
+a LoRA of the same rank on all layers with a head on the last token, one epoch, numbers of the same type. Both are asked
+about 500 clear pairs of other prompts.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from benchmarks.measuring import tell
 from benchmarks.raters import TASTES, Pool, Rater, draw_pool
-from nightschool.model import BaseModel, embedded_folder, load_base
+from nightschool.model import BaseModel, base_of, embedded_folder
 from nightschool.prompt_bank import bank_half
 from nightschool.settings import EMBEDDED, load_settings
 from training.effort import EFFORTS
@@ -45,7 +45,7 @@ def main() -> None:
     words = parser.parse_args()
     count = words.pairs or (100 if words.quick else 1000)
     settings = load_settings()
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     train_pool = draw_pool(base, list(bank_half("train"))[: 32 if words.quick else 128], 6, words.seed)
     exam_pool = draw_pool(base, list(bank_half("exam"))[: 16 if words.quick else 64], 4, words.seed + 1)
     pairs = Rater(train_pool, TASTES["brevity"], words.seed, flips=True).pairs(count)
@@ -77,7 +77,8 @@ def trl_fit(folder: str, base: BaseModel, pairs: Judgements, clean: Judgements, 
         warnings.simplefilter("ignore")  # of TRL's own imports
         from trl import RewardConfig, RewardTrainer
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=torch.bfloat16)
+    dtype = base.model.dtype
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=dtype)
     model.config.pad_token_id = base.pad_id  # the tokenizer's own pad is the end-of-turn token, which ends the texts
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.pad_token_id = base.pad_id
@@ -94,7 +95,7 @@ def trl_fit(folder: str, base: BaseModel, pairs: Judgements, clean: Judgements, 
                 per_device_train_batch_size=8,
                 num_train_epochs=EPOCHS,
                 learning_rate=2e-4,
-                bf16=True,
+                bf16=dtype == torch.bfloat16,
                 use_cpu=True,
                 gradient_checkpointing=False,
                 report_to="none",
@@ -118,7 +119,7 @@ def _trl_scores(model: Any, base: BaseModel, clean: Judgements) -> dict[Answer, 
     model.eval()
     scores: dict[Answer, float] = {}
     answers = sorted(clean.answers(), key=lambda answer: len(_ids(answer)))
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=base.model.dtype == torch.bfloat16):
         for start, stop in pairwise([*range(0, len(answers), 8), len(answers)]):
             part = [_ids(answer) for answer in answers[start:stop]]
             width = max(map(len, part))

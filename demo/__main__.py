@@ -217,10 +217,10 @@ def nightly_nights(settings: Settings, nights: Nights, database: FeedbackDatabas
 def open_engine(settings: Settings) -> "EmbeddedEngine":
     """The engine on the base model of the settings. Raises `ModelUnavailable`."""
     from nightschool.embedded_engine import EmbeddedEngine
-    from nightschool.model import load_base
+    from nightschool.model import base_of
 
     return EmbeddedEngine(
-        load_base(settings.model, settings.cache),
+        base_of(settings),
         settings.versions,
         max_prompt_tokens=settings.max_prompt_tokens,
         max_new_tokens=settings.max_new_tokens,

@@ -54,7 +54,7 @@ class LlamaDecoder:
         self._eps = float(config.rms_norm_eps)
         self._rotary: nn.Module = inner.rotary_emb
         self._embedding: torch.Tensor = inner.embed_tokens.weight
-        self._layers = [_Weights.of(layer) for layer in inner.layers[: config.num_hidden_layers]]
+        self._layers = [LayerWeights.of(layer) for layer in inner.layers[: config.num_hidden_layers]]
         self._norm: torch.Tensor = inner.norm.weight
         self._head: torch.Tensor = model.lm_head.weight
 
@@ -105,7 +105,7 @@ class LlamaDecoder:
 
 
 @dataclass(frozen=True, slots=True)
-class _Weights:
+class LayerWeights:
     """The weights of one layer, [out, in], and of its norms, [width]; looking them up in modules takes long."""
 
     norm: torch.Tensor
@@ -119,7 +119,7 @@ class _Weights:
     down: torch.Tensor
 
     @classmethod
-    def of(cls, layer: Any) -> "_Weights":
+    def of(cls, layer: Any) -> "LayerWeights":
         attention, mlp = layer.self_attn, layer.mlp
         return cls(
             norm=layer.input_layernorm.weight,

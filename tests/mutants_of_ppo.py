@@ -6,6 +6,7 @@ _losses = mutants_of("training/losses.py", "tests/test_losses.py")
 _advantages = mutants_of("training/advantages.py", "tests/test_advantages.py")
 _sequences = mutants_of("training/sequences.py", "tests/test_sequences.py")
 _trunk = mutants_of("training/trunk.py", "tests/test_trunk.py")
+_words = mutants_of("training/word_probabilities.py", "tests/test_word_probabilities.py")
 _policy = mutants_of("training/policy.py", "tests/test_policy.py")
 
 PPO_MUTANTS = (
@@ -77,9 +78,13 @@ PPO_MUTANTS = (
         "        return inside & (self.ids.gather(1, places) != 2)",
     ),
     _sequences("padded on the left", "[*prompt, *response] + [pad_id] * (width", "[pad_id] * (width"),
-    _trunk("temperature left out", ".copy_(logits).div_(temperature)", ".copy_(logits)"),
-    _trunk("temperature left out of the gradient", "(-grad / ctx.temperature)", "(-grad)"),
-    _trunk("gradient with the wrong sign", "(-grad / ctx.temperature)", "(grad / ctx.temperature)"),
+    _words("temperature left out", "logits.float().div_(temperature)", "logits.float()"),
+    _words("temperature left out of the gradient", "(grad / ctx.temperature)", "grad"),
+    _words("gradient with the wrong sign", "(grad / ctx.temperature)", "(-grad / ctx.temperature)"),
+    _words("total not rescaled when the maximum rises", "self._total * shrunk", "self._total"),
+    _words("gradient not rescaled when the maximum rises", "self._weighed.mul_(shrunk).add_", "self._weighed.add_"),
+    _words("entropy not moved to the new maximum", "+ fell * self._total)", ")"),
+    _words("the drawn word of the first block only", "ids - start, weight[block]", "ids, weight[block]"),
     _trunk("dropout of a tenth", "lora_dropout=0.0", "lora_dropout=0.1"),
     _trunk(
         "adapter put into the base itself",

@@ -16,7 +16,19 @@ from torch import nn
 
 from nightschool.errors import ModelUnavailable
 from nightschool.files import manifest_fault
-from nightschool.model import BaseModel, decoder_layers, embedded_folder, fingerprint, load_base, merge_lora_, twin
+from nightschool.model import (
+    BaseModel,
+    base_of,
+    decoder_layers,
+    dtype_named,
+    embedded_folder,
+    fingerprint,
+    load_base,
+    merge_lora_,
+    native_dtype,
+    twin,
+)
+from nightschool.settings import Settings
 
 HOME = Path(__file__).parent.parent
 WEIGHTS = "model.safetensors"
@@ -54,7 +66,7 @@ def test_a_folder_is_loaded_frozen_and_ready_to_talk(tiny_folder: Path, tmp_path
     assert base.context == 512
     assert base.stop_ids == {2}
     assert not base.model.training
-    assert {parameter.dtype for parameter in base.model.parameters()} == {torch.bfloat16}
+    assert {parameter.dtype for parameter in base.model.parameters()} == {native_dtype()}
     assert not any(parameter.requires_grad for parameter in base.model.parameters())
     assert len(decoder_layers(base.model)) == 4
     assert base.tokenizer.decode(base.tokenizer("Hello", add_special_tokens=False)["input_ids"]).strip() == "Hello"
@@ -66,6 +78,30 @@ def test_the_fingerprint_is_the_same_at_every_load_and_another_after_any_change(
     assert load_base(str(folder), tmp_path).fingerprint == first
     flip(folder / WEIGHTS, -1)  # one byte of the last weight: the file is still well formed
     assert load_base(str(folder), tmp_path).fingerprint != first
+
+
+def test_numbers_are_bfloat16_only_where_the_processor_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for bfloat16, tiles in ((False, False), (True, False), (False, True)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=bfloat16: has)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda has=tiles: has)
+        assert native_dtype() == (torch.bfloat16 if bfloat16 or tiles else torch.float32)
+        assert dtype_named("auto") == native_dtype()
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float32"])
+def test_the_setting_decides_the_type_of_the_numbers(tiny_folder: Path, tmp_path: Path, name: str) -> None:
+    base = base_of(Settings(model=str(tiny_folder), cache=tmp_path, dtype=name))
+    assert {parameter.dtype for parameter in base.model.parameters()} == {getattr(torch, name)}
+
+
+def test_weights_that_bfloat16_holds_have_one_fingerprint_in_both_types(folder: Path, tmp_path: Path) -> None:
+    weights = {name: weight.bfloat16() for name, weight in load_file(folder / WEIGHTS).items()}
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})
+    short, long = (load_base(str(folder), tmp_path, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
+    assert short.fingerprint == long.fingerprint
+    with torch.no_grad():
+        next(long.model.parameters()).view(-1)[0] += 2.0**-20  # less than bfloat16 can tell
+    assert fingerprint(long.model) != long.fingerprint
 
 
 def test_the_fingerprint_covers_the_names_of_the_weights() -> None:

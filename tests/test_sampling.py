@@ -90,6 +90,21 @@ def test_prompts_of_any_length_drawn_together_get_the_replies_they_get_alone(tin
     assert all(len(reply) == LENGTH for reply in alone)
 
 
+def test_a_prompt_that_is_given_several_times_is_read_once_and_answered_each_time(tiny_base: BaseModel) -> None:
+    order = [0, 1, 0, 3, 1, 1, 4]
+    assert batch(tiny_base, [PROMPTS[index] for index in order]) == [
+        batch(tiny_base, [PROMPTS[index]])[0] for index in order
+    ]
+    read: list[int] = []
+    hook = tiny_base.model.model.embed_tokens.register_forward_hook(lambda _, given, __: read.append(given[0].numel()))
+    try:
+        replies = batch(tiny_base, [PROMPTS[1]] * 4, temperature=1.0)
+    finally:
+        hook.remove()
+    assert read[:2] == [len(PROMPTS[1]), 4]  # the prompt, then a token of each reply
+    assert len(set(map(tuple, replies))) == 4  # each is drawn for itself
+
+
 def test_the_padding_token_is_never_seen(tiny_base: BaseModel) -> None:
     """Padded with a token that occurs in the prompts, the replies are the same."""
     padded = sample_batch(

@@ -8,7 +8,7 @@ import torch
 from nightschool.model import fingerprint
 from tests.training_fixtures import random_answers, tiny_base
 from training.reading import answer_sequences
-from training.trunk import SplitModel, token_entropies, token_logps
+from training.trunk import SplitModel
 
 
 @pytest.fixture(params=[torch.float32, torch.bfloat16])
@@ -81,31 +81,3 @@ def test_padding_on_the_right_reaches_no_token_before_it(tmp_path: Path) -> None
     assert not torch.equal(other, sequences.ids)
     states, disturbed = (split.top(split.reference, split.trunk(ids)) for ids in (sequences.ids, other))
     assert torch.equal(sequences.at_responses(states), sequences.at_responses(disturbed))
-
-
-def test_log_probabilities_equal_those_of_the_whole_distribution_at_the_temperature() -> None:
-    generator = torch.Generator().manual_seed(0)
-    head = torch.nn.Linear(16, 50)
-    states = torch.randn(1100, 16, generator=generator, requires_grad=True)  # more rows than one chunk
-    ids = torch.randint(50, (1100,), generator=generator)
-    plain = torch.log_softmax(head(states) / 0.7, -1).gather(-1, ids[:, None])[:, 0]
-    ours = token_logps(states, head.requires_grad_(False), ids, 0.7)
-    torch.testing.assert_close(ours, plain, atol=1e-5, rtol=0)
-    weights = torch.randn(1100, generator=generator)
-    [expected] = torch.autograd.grad((plain * weights).sum(), states)
-    [gradient] = torch.autograd.grad((ours * weights).sum(), states)
-    torch.testing.assert_close(gradient, expected, atol=1e-5, rtol=0)
-
-
-@pytest.mark.filterwarnings("ignore")  # what the other library's import warns about is not ours to mend
-def test_log_probabilities_and_entropies_equal_those_of_trl() -> None:
-    from trl.trainer.utils import entropy_from_logits, selective_log_softmax
-
-    generator = torch.Generator().manual_seed(0)
-    head = torch.nn.Linear(16, 50).requires_grad_(False)
-    states, ids = torch.randn(40, 16, generator=generator), torch.randint(50, (40,), generator=generator)
-    logits = head(states) / 0.7
-    torch.testing.assert_close(
-        token_logps(states, head, ids, 0.7), selective_log_softmax(logits, ids), atol=1e-5, rtol=0
-    )
-    torch.testing.assert_close(token_entropies(states, head, 0.7), entropy_from_logits(logits), atol=1e-5, rtol=0)

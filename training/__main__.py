@@ -225,11 +225,11 @@ def import_(file: Path, db: Db = None, model: Model = None) -> None:
     """Take judgements made elsewhere: a file of `export`, or any in TRL's forms, .jsonl or .parquet."""
     with told():
         settings = load_settings(db=db, model=model)
-        from nightschool.model import load_base
+        from nightschool.model import base_of
         from training.preferences import read_judgements
 
         with opened(settings) as database:
-            found = read_judgements(file, load_base(settings.model, settings.cache), settings.max_prompt_tokens)
+            found = read_judgements(file, base_of(settings), settings.max_prompt_tokens)
             added = FeedbackStore(database).import_judgements(IMPORTER, found.preferences, found.opinions)
     known = len(found) - added
     noun = "preferences" if found.preferences else "judgements"

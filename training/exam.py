@@ -21,7 +21,8 @@ from training.policy import Policy
 from training.reading import answer_sequences, groups_of_one_width
 from training.reward_model import RewardHead, RewardModel
 from training.rollout import Drawing, draw, evaluate
-from training.trunk import SplitModel, token_entropies
+from training.trunk import SplitModel
+from training.word_probabilities import token_logps_and_entropies
 
 ENTROPY_REPLIES = 64
 """Replies over which the initial model's entropy is averaged: thousands of tokens."""
@@ -197,7 +198,10 @@ def initial_entropy(split: SplitModel, answers: Sequence[Answer], temperature: f
         sequences = answer_sequences([answers[index] for index in group], split.base.pad_id)
         states = split.top(split.reference, split.trunk(sequences.ids))
         before = sequences.at_responses(states, shift=-1)
-        total += float(token_entropies(before, split.base.model.lm_head, temperature).double().sum())
+        _, entropies = token_logps_and_entropies(
+            before, split.base.model.lm_head, sequences.response_ids(), temperature
+        )
+        total += float(entropies.double().sum())
         tokens += len(before)
     return total / tokens
 

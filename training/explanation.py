@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from nightschool.errors import BadInput
-from nightschool.model import load_base
+from nightschool.model import base_of
 from nightschool.records import INITIAL, Explanation, Reply, Version
 from nightschool.registry import VersionRegistry
 from nightschool.settings import Settings
@@ -29,7 +29,7 @@ def explain(settings: Settings, registry: VersionRegistry, reply: Reply) -> Expl
     """Explain one stored reply. Raises `BadInput` for one without tokens, `ModelUnavailable`, `DamagedVersion`."""
     if not reply.token_ids:
         raise BadInput("This answer has no words yet; wait until it is written.")
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     writer = registry.get(reply.version) if reply.version else None
     kept = writer.id if writer is not None and writer.retired_at is None else None  # a retired one has no folder
     split = SplitModel(base, _layers(settings, kept))

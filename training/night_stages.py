@@ -12,7 +12,7 @@ import torch
 from nightschool.feedback import FeedbackStore
 from nightschool.files import manifest_fault
 from nightschool.ids import utc_now
-from nightschool.model import BaseModel, load_base
+from nightschool.model import BaseModel, base_of, dtype_named
 from nightschool.records import INITIAL, NightState, VerdictKind, Version
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.said import Said
@@ -58,7 +58,7 @@ from training.split import Side
 from training.trunk import SplitModel
 from training.version_report import told_twice
 
-KEPT_SETTINGS = ("model", "temperature", "max_new_tokens", "reward_start", "lora_layers")
+KEPT_SETTINGS = ("model", "dtype", "temperature", "max_new_tokens", "reward_start", "lora_layers")
 """What a resumed night takes from its beginning, whatever the settings are now."""
 SAMPLES = 10
 """Prompts of the exam whose replies before and after the report shows."""
@@ -118,6 +118,7 @@ class Stages:
         with self.told():
             told = {"taken_at": self.report["snapshot"], "receipts": receipts_to_json(self.receipts)}
             self.work.keep("judgements", judgements_to_json(judgements) | told)
+            settings["dtype"] = str(dtype_named(settings["dtype"])).removeprefix("torch.")  # also on another machine
             self.work.keep("plan", settings | {"champion_before": self.champion_before})
 
     def retire(self) -> None:
@@ -173,7 +174,7 @@ class Stages:
 
     def model(self) -> tuple[BaseModel, SplitModel, Policy, Any]:
         settings = self.plan.settings
-        base = load_base(settings.model, settings.cache)
+        base = base_of(settings)
         champion = self.registry.get(self.champion_before)
         model = load_policy(settings.versions, champion, base)  # checks the files before anything is built on them
         split = SplitModel(base, settings.lora_layers)

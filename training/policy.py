@@ -11,7 +11,8 @@ from torch import Tensor
 from nightschool.errors import DamagedVersion
 from nightschool.version_folder import merge_tensors
 from training.sequences import Sequences
-from training.trunk import SplitModel, save_adapter, token_entropies, token_logps
+from training.trunk import SplitModel, save_adapter
+from training.word_probabilities import token_logps, token_logps_and_entropies
 
 RANK, ALPHA = 16, 32
 
@@ -60,9 +61,9 @@ class Policy:
     def logps_and_entropy(self, trunk_states: Tensor, sequences: Sequences, temperature: float) -> tuple[Tensor, float]:
         """`logps` without gradient, and the mean entropy in nats over the response tokens, from one pass."""
         states = self.split.top(self._top, trunk_states)
-        before = sequences.at_responses(states, shift=-1)
-        entropy = token_entropies(before, self.split.base.model.lm_head, temperature).mean()
-        return _packed_logps(self.split, states, sequences, temperature), float(entropy)
+        before, head = sequences.at_responses(states, shift=-1), self.split.base.model.lm_head
+        logps, entropies = token_logps_and_entropies(before, head, sequences.response_ids(), temperature)
+        return sequences.unpack(logps), float(entropies.mean())
 
     def twin(self) -> Any:
         """A plain model with the LoRA merged in, for sampling; later steps of training do not reach it."""

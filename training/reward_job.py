@@ -9,7 +9,7 @@ import torch
 from nightschool.chat_format import encode_prompt, encode_text
 from nightschool.errors import BadInput
 from nightschool.files import whole_folder, write_json
-from nightschool.model import load_base
+from nightschool.model import base_of
 from nightschool.records import Message
 from nightschool.said import in_english
 from nightschool.settings import Settings
@@ -40,7 +40,7 @@ def fit_from_feedback(
     """Fit, write the folder, and return its report. Raises `BadInput` where there is nothing to fit."""
     if not judgements.on(Side.TRAIN).all:
         raise BadInput("There are no judgements to train on yet; judge some answers, or import preferences, first.")
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     policy_split = SplitModel(base, settings.lora_layers)
     refuse_other_models(base, judgements)
     split = reward_split(policy_split, settings.reward_start, settings.cache, seed)
@@ -96,7 +96,7 @@ def scores_of(
     settings: Settings, folder: Path, report: dict[str, Any], texts: Sequence[tuple[Sequence[Message], str]]
 ) -> list[float]:
     """Normalised scores of (prompt, response). Raises `BadInput` when the folder belongs to another model."""
-    base = load_base(settings.model, settings.cache)
+    base = base_of(settings)
     if base.fingerprint != report["base_fingerprint"]:
         raise BadInput(
             f"The reward model in {folder} was fitted on {report['model']}, and {base.name} is another model; give "

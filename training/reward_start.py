@@ -24,7 +24,7 @@ def reward_split(split: SplitModel, start: str, cache: Path, seed: int) -> Split
         return split
     if start == SCRATCH:
         return SplitModel(_with_random_top(split.base, split.top_layers, seed), split.top_layers)
-    other = load_base(start, cache)
+    other = load_base(start, cache, dtype=split.base.model.dtype)
     if other.tokenizer.get_vocab() != split.base.tokenizer.get_vocab():
         raise BadInput(
             f"The reward model was to start from {start}, whose tokenizer has other words than that of "

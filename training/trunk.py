@@ -7,7 +7,6 @@ the base itself rather than a policy with something switched off.
 
 import copy
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +21,6 @@ from nightschool.model import BaseModel, decoder_layers, twin
 TOP_LAYERS = 8
 """Upper layers with adapters of their own, where a version or report does not say how many (older ones)."""
 LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-LOGIT_ROWS = 128
-"""Rows of logits held as float32 at a time: 128 x 49,152 words are 25 MB, which stay in the processor's cache."""
 
 
 class SplitModel:
@@ -99,68 +96,3 @@ def _slice(decoder: Any, start: int, stop: int, *, keep_norm: bool) -> Any:
     if not keep_norm:
         part.norm = nn.Identity()
     return part
-
-
-def token_logps(states: Tensor, head: nn.Linear, ids: Tensor, temperature: float) -> Tensor:
-    """Log-probability of each drawn token under softmax(logits / temperature), in float32.
-
-    states [tokens, size] at the positions that predict, ids [tokens] -> [tokens]. Differentiable in `states`.
-    """
-    return _SelectedLogProbs.apply(states.to(head.weight.dtype), head.weight, head.bias, ids, temperature)
-
-
-def token_entropies(states: Tensor, head: nn.Linear, temperature: float) -> Tensor:
-    """Entropy in nats of each next-token distribution. [tokens, size] -> [tokens]; for logs, no gradient."""
-    entropies = torch.empty(len(states), dtype=torch.float32)
-    with torch.no_grad():
-        for start, scaled in _scaled_logits(states.to(head.weight.dtype), head.weight, head.bias, temperature):
-            centred = scaled.sub_(scaled.amax(-1, keepdim=True))
-            weights = centred.exp()
-            total = weights.sum(-1)
-            entropies[start : start + len(scaled)] = total.log() - weights.mul_(centred).sum(-1) / total
-    return entropies
-
-
-class _SelectedLogProbs(torch.autograd.Function):
-    """`log_softmax(head(states) / T).gather(ids)` that keeps no logits for the backward pass.
-
-    The head is frozen, so only the gradient in `states` exists: (onehot - softmax) W / T. It is made in the forward
-    pass, while a chunk's softmax is at hand, and only scaled in the backward pass.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, ids: Tensor, temperature: float
-    ) -> Tensor:
-        logps = torch.empty(len(ids), dtype=torch.float32)
-        slopes = torch.empty(*states.shape, dtype=weight.dtype) if ctx.needs_input_grad[0] else None
-        for start, scaled in _scaled_logits(states, weight, bias, temperature):
-            rows = slice(start, start + len(scaled))
-            chosen = ids[rows, None]
-            of_chosen = scaled.gather(-1, chosen)
-            most = scaled.amax(-1, keepdim=True)
-            total = scaled.sub_(most).exp_().sum(-1, keepdim=True)
-            logps[rows] = (of_chosen - most - total.log())[:, 0]
-            if slopes is not None:
-                softmax = scaled.div_(total)
-                softmax.scatter_add_(-1, chosen, torch.full_like(total, -1.0))
-                slopes[rows] = softmax.to(weight.dtype) @ weight
-        if slopes is not None:
-            ctx.save_for_backward(slopes)
-        ctx.temperature = temperature
-        return logps
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (slopes,) = ctx.saved_tensors
-        return (slopes.float() * (-grad / ctx.temperature)[:, None]).to(slopes.dtype), None, None, None, None
-
-
-def _scaled_logits(
-    states: Tensor, weight: Tensor, bias: Tensor | None, temperature: float
-) -> Iterator[tuple[int, Tensor]]:
-    """Logits / temperature in float32, chunk by chunk: (first row, [rows, words]), all in one buffer to be changed."""
-    buffer = torch.empty(min(LOGIT_ROWS, len(states)), len(weight), dtype=torch.float32)
-    for start in range(0, len(states), LOGIT_ROWS):
-        logits = nn.functional.linear(states[start : start + LOGIT_ROWS], weight, bias)
-        yield start, buffer[: len(logits)].copy_(logits).div_(temperature)

@@ -55,6 +55,7 @@ class Place:
         return {
             "NIGHTSCHOOL_MODEL": str(model.resolve()) if model.is_dir() else settings.model,
             "NIGHTSCHOOL_CACHE": str(settings.cache.resolve()),
+            "NIGHTSCHOOL_DTYPE": settings.dtype,
             "NIGHTSCHOOL_TEMPERATURE": str(settings.temperature),
             "NIGHTSCHOOL_MAX_NEW_TOKENS": str(settings.max_new_tokens),
             "NIGHTSCHOOL_LORA_LAYERS": str(settings.lora_layers),

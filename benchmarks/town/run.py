@@ -21,7 +21,7 @@ from benchmarks.town.visiting import Visitor
 from demo.probation_watch import ProbationWatch
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
-from nightschool.model import load_base
+from nightschool.model import base_of
 from nightschool.prompt_bank import bank_half
 from nightschool.records import INITIAL
 from nightschool.registry import VersionRegistry
@@ -73,7 +73,7 @@ class TownRun:
         if any(wish.folder.iterdir()):
             raise BadInput(f"The folder {wish.folder} is not empty; name another one with --out, or empty it.")
         began = time.monotonic()
-        self.base = load_base(wish.settings.model, wish.settings.cache)
+        self.base = base_of(wish.settings)
         self.split = SplitModel(self.base, wish.settings.lora_layers)
         drawing = Drawing(wish.settings.temperature, self.town.reply_tokens)
         self.measure = Measure(self.split, self.town.worth, drawing, wish.seed, prompts=wish.exam)
