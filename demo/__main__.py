@@ -23,14 +23,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from demo.accounts import Accounts, Role, add, plain, refuse_bad_name
-from demo.classroom import Classroom, ThumbReasons
+from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.feedback_room import FeedbackRoom
 from demo.identity import SESSION_SECONDS, Visitors, load_secret
+from demo.leaderboards import Leaderboards
+from demo.lessons import ThumbReasons
 from demo.nightly import Nightly
 from demo.nights import Nights
+from demo.outlook import Outlook
 from demo.probation_watch import ProbationWatch
 from demo.rank_room import RankRoom
+from demo.receipt_desk import ReceiptDesk
+from demo.version_room import VersionRoom
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
 from nightschool.nightly_dates import NightlyDates
@@ -173,6 +178,7 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
         app = create_app(
             classroom=classroom,
             nights=nights,
+            outlook=Outlook(store, db=database.path, environment=night_environment(settings)),
             explanations=Explanations(
                 db=database.path, versions=settings.versions, environment=night_environment(settings)
             ),
@@ -187,7 +193,8 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
             is_small=settings.model == EMBEDDED,
             effort=settings.effort,
             rank_room=rank_room,
-            feedback_room=FeedbackRoom(store, engine),
+            feedback_room=FeedbackRoom(store, engine, registry),
+            version_room=open_version_room(settings, store, registry, book, engine, classroom),
             host_names=[settings.host, socket.gethostname(), *settings.host_names],
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
@@ -198,6 +205,28 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
         ):
             watch.start()
             serve_app(app, settings.host, listener, words, is_open=accounts is None)
+
+
+def open_version_room(
+    settings: Settings,
+    store: FeedbackStore,
+    registry: VersionRegistry,
+    book: NightBook,
+    engine: "EmbeddedEngine",
+    classroom: Classroom,
+) -> VersionRoom:
+    """The Versions page's use cases, with what asks the training side for it."""
+    environment = night_environment(settings)
+    return VersionRoom(
+        store,
+        registry,
+        book,
+        engine,
+        versions=settings.versions,
+        leaderboards=Leaderboards(store, registry, db=settings.db, environment=environment),
+        receipts=ReceiptDesk(store, registry, db=settings.db, versions=settings.versions, environment=environment),
+        trials=classroom.trials,
+    )
 
 
 @contextmanager

@@ -11,13 +11,16 @@ from demo.explanations import Explanations
 from demo.feedback_room import FeedbackRoom
 from demo.identity import Visitors
 from demo.nights import Nights
+from demo.outlook import Outlook
 from demo.pages.api import PublicApi
 from demo.pages.chat import ChatPage
 from demo.pages.feedback import FeedbackPage
 from demo.pages.header import header
 from demo.pages.rank import RankPage
 from demo.pages.school import SchoolPage
+from demo.pages.versions import VersionsPage
 from demo.rank_room import RankRoom
+from demo.version_room import VersionRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
@@ -37,6 +40,7 @@ def build_pages(
     *,
     classroom: Classroom,
     nights: Nights,
+    outlook: Outlook,
     explanations: Explanations,
     book: NightBook,
     store: FeedbackStore,
@@ -45,6 +49,7 @@ def build_pages(
     effort: str,
     rank_room: RankRoom,
     feedback_room: FeedbackRoom,
+    version_room: VersionRoom,
     words: Words,
 ) -> gr.Blocks:
     """The pages of one language. No `gr.State` and no `unload`: either would hold a connection per tab."""
@@ -66,11 +71,14 @@ def build_pages(
             blocks,
             classroom=classroom,
             nights=nights,
+            outlook=outlook,
             book=book,
-            store=store,
             visitors=visitors,
             effort=effort,
             words=words,
         )
+    with blocks.route(words("common.page_versions"), PAGES["versions"]):
+        header(blocks, "versions", visitors, words)
+        VersionsPage(blocks, version_room, visitors, words=words)
     blocks.queue(max_size=QUEUE_PLACES, default_concurrency_limit=8)
     return blocks

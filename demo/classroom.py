@@ -6,19 +6,22 @@ Guarantees
 - A reply's rows exist before its first token; they are closed whichever way the reply ends (done, stopped, failed).
 - The champion is asked for at every reply, so a promotion by another process is served from the next reply on.
 - Which versions write a duel, and on which side, leaves this module only through `vote`.
+- A version that the owner tries in a conversation writes every reply of it, and no other version stands in for it.
 """
 
-import logging
 import random
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from demo.given import LONGEST_COMMENT, LONGEST_CORRECTION, checked_style, plain, sampling_of
-from demo.pairing import pair_versions
+from demo.lessons import EMPTY_SCENE, NO_REASONS, Draft, Drafts, Lesson, Scene, ThumbReasons
+from demo.pairing import Pair, pair_versions, seated
+from demo.stand_ins import servable
+from demo.trials import Trials
 from demo.writing import Pen
 from nightschool.engine import Engine
-from nightschool.errors import BadInput, DamagedVersion
+from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
 from nightschool.records import (
     OWNERS_STYLE,
@@ -39,51 +42,6 @@ from nightschool.registry import VersionRegistry
 WINDOW = 40
 """Messages shown: the newest 20 questions with their answers. A browser's work per update grows with what is shown."""
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Draft:
-    """One step of an answer being written: the text so far, or the texts of both sides of a duel."""
-
-    texts: tuple[str, ...]
-    warning: str = ""
-
-
-Drafts = Generator[Draft, None, None]
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A stored question and the answer about to be written. Nothing is written until `drafts` is read."""
-
-    conversation_id: str
-    is_duel: bool
-    drafts: Drafts
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a page shows of one conversation."""
-
-    conversation_id: str
-    turns: tuple[Turn, ...]
-    duel: Duel | None
-    hidden: int = 0
-    """How many earlier messages are stored but outside the window."""
-    style: Style = OWNERS_STYLE
-
-
-@dataclass(frozen=True)
-class ThumbReasons:
-    """Keys of the reasons that are offered with a thumb."""
-
-    up: tuple[str, ...] = ()
-    down: tuple[str, ...] = ()
-
-
-NO_REASONS = ThumbReasons()
-
 
 @dataclass(frozen=True)
 class _Task:
@@ -94,9 +52,8 @@ class _Task:
     question_id: str
     prompt_ids: Sequence[int]
     sampling: Sampling
-
-
-EMPTY_SCENE = Scene("", (), None)
+    tried: Version | None
+    """The version that is tried in this conversation, ready to write."""
 
 
 class Classroom:
@@ -121,6 +78,7 @@ class Classroom:
         self.reasons = reasons
         self._duel_share = duel_share
         self._chance = chance
+        self.trials = Trials(store, registry, engine)
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -148,6 +106,7 @@ class Classroom:
             self._open_duel(person_id, conversation_id),
             max(len(turns) - WINDOW, 0),
             conversation.style,
+            conversation.tried_version,
         )
 
     def turn(self, person_id: str, conversation_id: str, message_id: str) -> Turn:
@@ -187,42 +146,62 @@ class Classroom:
     # ---- asking --------------------------------------------------------------------------------------------------
 
     def ask(
-        self, person_id: str, conversation_id: str, text: str, *, compare: bool = False, style: Style | None = None
+        self,
+        person_id: str,
+        conversation_id: str,
+        text: str,
+        *,
+        compare: bool = False,
+        style: Style | None = None,
+        may_try: bool = False,
     ) -> Lesson:
         """Store a question (starting a conversation where there is none) and have it answered, or duelled over.
 
-        `style` is kept with the conversation; None: the one it has.
+        `style` is kept with the conversation; None: the one it has. `may_try`: whether the person is the owner, who
+        alone may have a version answer that does not answer everybody; so in the methods below.
         """
         turns = self._turns(person_id, conversation_id)
         parent = turns[-1].id if turns else None
-        return self._put(person_id, conversation_id, turns, parent, text, compare=compare, style=style)
+        return self._put(person_id, conversation_id, turns, parent, text, compare=compare, style=style, may_try=may_try)
 
     def edit(
-        self, person_id: str, conversation_id: str, question_id: str, text: str, *, style: Style | None = None
+        self,
+        person_id: str,
+        conversation_id: str,
+        question_id: str,
+        text: str,
+        *,
+        style: Style | None = None,
+        may_try: bool = False,
     ) -> Lesson:
         """Ask in other words: a new branch beside a question that is shown; the earlier one stays reachable."""
         turns = self._turns(person_id, conversation_id)
         place = next((place for place, turn in enumerate(turns) if turn.id == question_id), None)
         if place is None or turns[place].role != "user":
             raise BadInput("This question is not on the page any more; reload the page and edit it there.")
-        return self._put(person_id, conversation_id, turns[:place], turns[place].parent_id, text, style=style)
+        parent = turns[place].parent_id
+        return self._put(person_id, conversation_id, turns[:place], parent, text, style=style, may_try=may_try)
 
-    def ask_again(self, person_id: str, conversation_id: str, *, style: Style | None = None) -> Lesson:
+    def ask_again(
+        self, person_id: str, conversation_id: str, *, style: Style | None = None, may_try: bool = False
+    ) -> Lesson:
         """Another answer to the last question; the earlier ones stay reachable beside it."""
         turns, question = self._last_question(person_id, conversation_id)
-        return self._answer(self._task(person_id, conversation_id, turns, question.id, style))
+        return self._answer(self._task(person_id, conversation_id, turns, question.id, style, may_try))
 
-    def compare_again(self, person_id: str, conversation_id: str, *, style: Style | None = None) -> Lesson:
+    def compare_again(
+        self, person_id: str, conversation_id: str, *, style: Style | None = None, may_try: bool = False
+    ) -> Lesson:
         """A duel over the last question; its earlier answer stays reachable."""
         turns, question = self._last_question(person_id, conversation_id)
         shown = self._store.conversation(conversation_id, person_id).leaf_id or question.id
-        task = self._task(person_id, conversation_id, turns, question.id, style)
+        task = self._task(person_id, conversation_id, turns, question.id, style, may_try)
         self._store.show_branch(conversation_id, question.id)
         return self._compare(task, shown)
 
     def warm_up(self) -> str:
         """Draw one token, so that the first visitor does not wait for the first run; a warning, if there is one."""
-        version, warning = self._servable(self.champion())
+        version, warning = servable(self._engine, self._registry, self.champion())
         prompt_ids = self._engine.prompt_ids([Message("user", "Hello")])
         for _ in self._engine.stream(version, prompt_ids, Sampling(self.sampling.temperature, 1), seed=0):
             pass
@@ -300,10 +279,12 @@ class Classroom:
         text: str,
         *,
         style: Style | None,
+        may_try: bool,
         compare: bool = False,
     ) -> Lesson:
         """Store a question after `before` and have it answered or duelled over; a refused one leaves nothing behind."""
         self._refuse_open_duel(person_id, conversation_id)
+        tried = self.trials.version_of(person_id, conversation_id, may_try)
         text = text.strip()
         style = self._style(person_id, conversation_id, style)
         prompt_ids = self._engine.prompt_ids([*_messages(style, before), Message("user", text)])
@@ -312,19 +293,26 @@ class Classroom:
         else:
             conversation_id = self._store.start_conversation(person_id, text, style)
         question_id = self._store.add_message(conversation_id, parent_id, Message("user", text))
-        task = _Task(person_id, conversation_id, question_id, prompt_ids, sampling_of(style, self.sampling))
-        if compare or self._chance.random() < self._duel_share:
+        task = _Task(person_id, conversation_id, question_id, prompt_ids, sampling_of(style, self.sampling), tried)
+        if compare or (tried is None and self._chance.random() < self._duel_share):
             return self._compare(task, question_id)
         return self._answer(task)
 
     def _task(
-        self, person_id: str, conversation_id: str, turns: Sequence[Turn], question_id: str, style: Style | None
+        self,
+        person_id: str,
+        conversation_id: str,
+        turns: Sequence[Turn],
+        question_id: str,
+        style: Style | None,
+        may_try: bool,
     ) -> _Task:
         """A stored question, the last of `turns`, to be answered once more."""
+        tried = self.trials.version_of(person_id, conversation_id, may_try)
         style = self._style(person_id, conversation_id, style)
         prompt_ids = self._engine.prompt_ids(_messages(style, turns))
         self._store.set_style(conversation_id, person_id, style)
-        return _Task(person_id, conversation_id, question_id, prompt_ids, sampling_of(style, self.sampling))
+        return _Task(person_id, conversation_id, question_id, prompt_ids, sampling_of(style, self.sampling), tried)
 
     def _style(self, person_id: str, conversation_id: str, style: Style | None) -> Style:
         if style is not None:
@@ -343,22 +331,6 @@ class Classroom:
         if conversation_id and self._open_duel(person_id, conversation_id):
             raise BadInput("Two answers are waiting for your judgement; choose one first, then go on.")
 
-    def _servable(self, version: Version) -> tuple[Version, str]:
-        """The version once it is in memory; for a damaged one its nearest sound forebear and the sentence that says so.
-
-        Raises `DamagedVersion` when not even the initial version can be served.
-        """
-        try:
-            self._engine.prepare(version)
-        except DamagedVersion as error:
-            forebears = self._registry.forebears(version)
-            if not forebears:
-                raise
-            stand_in, _ = self._servable(forebears[0])
-            log.warning("The version %s stands in for %s: %s", stand_in.id, version.id, error)
-            return stand_in, f"The version {stand_in.id} answers in place of {version.id}: {error}"
-        return version, ""
-
     def _answer(self, task: _Task) -> Lesson:
         return Lesson(task.conversation_id, False, self._single(task))
 
@@ -366,18 +338,17 @@ class Classroom:
         return Lesson(task.conversation_id, True, self._both(task, fallback_leaf))
 
     def _single(self, task: _Task) -> Drafts:
-        version, warning = self._servable(self.champion())
+        tried = task.tried
+        version, warning = (tried, "") if tried else servable(self._engine, self._registry, self.champion())
         with closing(self._pen(task, version, show=True).texts()) as texts:
             for text in texts:
                 yield Draft((text,), warning)
 
     def _both(self, task: _Task, fallback_leaf: str) -> Drafts:
         """Two replies, a token of each in turn: one pace, so that speed does not tell which version writes."""
-        champion = self.champion()
-        met = self._store.duels_with(champion.id)
-        probation = self._registry.probation()
-        pair = pair_versions(self._registry.list(), champion, self._chance, met, probation)
-        (left, left_warning), (right, right_warning) = self._servable(pair.left), self._servable(pair.right)
+        pair = self._pair(task.tried)
+        left, left_warning = servable(self._engine, self._registry, pair.left)
+        right, right_warning = servable(self._engine, self._registry, pair.right)
         pens = [self._pen(task, version, show=False) for version in (left, right)]
         duel_id = self._store.start_duel(
             task.conversation_id, task.question_id, task.person_id, *(pen.reply_id for pen in pens)
@@ -391,6 +362,14 @@ class Classroom:
             if self._open_duel(task.person_id, task.conversation_id) is None:
                 self._store.void_duel(duel_id)
                 self._store.show_branch(task.conversation_id, self._readable(pens) or fallback_leaf)
+
+    def _pair(self, tried: Version | None) -> Pair:
+        """Who meets in a duel: the champion and another; where a version is tried and is not the champion, that one."""
+        champion = self.champion()
+        if tried is not None and tried.id != champion.id:
+            return seated(champion, tried, self._chance)
+        met = self._store.duels_with(champion.id)
+        return pair_versions(self._registry.list(), champion, self._chance, met, self._registry.probation())
 
     def _readable(self, pens: Sequence[Pen]) -> str | None:
         """The reply that came out with text, where a duel cannot be judged because the other one did not."""

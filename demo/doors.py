@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 
-PAGES = {"chat": "/", "rank": "/rank", "feedback": "/feedback", "school": "/school"}
+PAGES = {"chat": "/", "rank": "/rank", "feedback": "/feedback", "school": "/school", "versions": "/versions"}
 """Name -> path of each page, in the order of the navigation; in Chinese the same under `/zh`."""
 
 

@@ -1,23 +1,19 @@
-"""Asks the training side why an answer is as it is: a child process, because only that side can read a reward model.
+"""Asks the training side why an answer is as it is, because only that side can read a reward model.
 
-It loads the model anew, which takes some seconds; it runs at low priority, one at a time, and dies with its time limit.
+It loads the model anew, which takes some seconds; one question at a time.
 """
 
-import json
-import os
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from demo.nights import REPOSITORY
-from nightschool.errors import BadInput, StoreError
+from demo.training_child import PATIENCE, ask_training
+from nightschool.errors import BadInput
 from nightschool.records import Explanation
 
 EXPLAIN_COMMAND = (sys.executable, "-m", "training", "explain")
-PATIENCE = 120.0
-"""Seconds a child may take."""
+LATE = f"The answer was not explained within {PATIENCE:.0f} seconds; is a night running? Try again later."
 
 
 class Explanations:
@@ -36,22 +32,9 @@ class Explanations:
         if not self._turn.acquire(blocking=False):
             raise BadInput("Another answer is being looked at; wait until its card is shown, then ask again.")
         try:
-            done = subprocess.run(
-                [*self._command, reply_id, *self._arguments],
-                cwd=REPOSITORY,
-                env={**os.environ, **self._environment},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise StoreError(
-                f"The answer was not explained within {PATIENCE:.0f} seconds; is a night running? Try again later."
-            ) from error
+            answer = ask_training([*self._command, reply_id, *self._arguments], self._environment, LATE)
         finally:
             self._turn.release()
-        if done.returncode:
-            raise BadInput((done.stderr.strip().splitlines() or ["The answer could not be explained."])[-1])
-        return Explanation(**json.loads(done.stdout))
+        if answer.complaint:
+            raise BadInput(answer.complaint)
+        return Explanation(**answer.found)

@@ -15,6 +15,7 @@ from nightschool.example_rows import Encoder, imports_of
 from nightschool.examples import TrainerFormat
 from nightschool.feedback import FeedbackStore
 from nightschool.records import IMPORTER
+from nightschool.registry import VersionRegistry
 from nightschool.trainer_files import ENDINGS, file_of, read_examples
 
 PAGE_SIZE = 10
@@ -63,6 +64,8 @@ class Shelf:
     """People to filter by, with how much each judged; for an owner only."""
     consent: bool
     """Whether the visitor's own feedback may be learned from."""
+    learned_by: dict[str, tuple[str, ...]]
+    """Id of an item -> the versions it went into, oldest first; without those that went into none."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,9 @@ class Import:
 class FeedbackRoom:
     """The use cases of the Feedback page, for any number of people at once."""
 
-    def __init__(self, store: FeedbackStore, encoder: Encoder) -> None:
+    def __init__(self, store: FeedbackStore, encoder: Encoder, registry: VersionRegistry) -> None:
         self._store = store
+        self._registry = registry
         self._encoder = encoder
 
     # ---- looking -------------------------------------------------------------------------------------------------
@@ -89,8 +93,9 @@ class FeedbackRoom:
         counts = self._store.count_feedback(wanted)
         pages = max(1, -(-counts.total // PAGE_SIZE))
         page = min(max(page, 0), pages - 1)
+        items = tuple(self._store.feedback(wanted, PAGE_SIZE, page * PAGE_SIZE))
         return Shelf(
-            items=tuple(self._store.feedback(wanted, PAGE_SIZE, page * PAGE_SIZE)),
+            items=items,
             page=page,
             pages=pages,
             counts=counts,
@@ -98,6 +103,7 @@ class FeedbackRoom:
             versions=tuple(self._store.judged_versions(whose)),
             people=tuple(self._store.judging_people()) if whose is None else (),
             consent=self._store.consent(visitor.person_id),
+            learned_by=self._registry.versions_of([item.id for item in items]),
         )
 
     def amount(self, visitor: Visitor) -> tuple[int, int]:

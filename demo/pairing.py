@@ -36,7 +36,12 @@ def pair_versions(
     `met`: how many decided duels the champion had with each version; one that is not in it was never met. Of a
     probation in which the champion takes part, the other side comes first in place of the newest version.
     """
-    sides = [champion, _opponent(versions, champion, chance, met, probation)]
+    return seated(champion, _opponent(versions, champion, chance, met, probation), chance)
+
+
+def seated(one: Version, other: Version, chance: random.Random) -> Pair:
+    """Two versions on sides drawn by chance."""
+    sides = [one, other]
     chance.shuffle(sides)
     return Pair(*sides)
 

@@ -19,13 +19,14 @@ from typing import get_args
 
 from demo.drawing import Drawing
 from demo.pairing import versions_to_rank
+from demo.stand_ins import servable
 from demo.writing import Pen
 from nightschool.engine import Engine
-from nightschool.errors import BadInput, DamagedVersion, StoreError
+from nightschool.errors import BadInput, StoreError
 from nightschool.feedback import FeedbackStore
 from nightschool.needs import about_missing
 from nightschool.prompt_bank import BankPrompt, PromptLanguage, bank_half, prompt_bank
-from nightschool.records import Message, RankingRound, Reply, ReplyStatus, RoundOutcome, Sampling, Version
+from nightschool.records import Message, RankingRound, Reply, ReplyStatus, RoundOutcome, Sampling
 from nightschool.registry import VersionRegistry
 
 LONGEST_REPLY = 128
@@ -200,7 +201,7 @@ class RankRoom:
         prompt = self._prompt_for(person_id, language)
         prompt_ids = self._engine.prompt_ids([Message("user", prompt.text)])
         versions = versions_to_rank(self._registry.list(), self._registry.champion(), self._count, self._chance)
-        versions = [self._servable(version) for version in versions]
+        versions = [servable(self._engine, self._registry, version)[0] for version in versions]  # told in the log only
         round_id, conversation_id, question_id = self._store.start_round(person_id, prompt.id, language, prompt.text)
         pens = []
         for version in versions:
@@ -234,22 +235,6 @@ class RankRoom:
         prompts = bank_half("train", language)
         fewest = min(asked.count(prompt.id) for prompt in prompts)
         return self._chance.choice([prompt for prompt in prompts if asked.count(prompt.id) == fewest])
-
-    def _servable(self, version: Version) -> Version:
-        """The version once it is in memory; for a damaged one its nearest sound forebear (told in the log only).
-
-        Raises `DamagedVersion` when not even the initial version can be served.
-        """
-        try:
-            self._engine.prepare(version)
-        except DamagedVersion as error:
-            forebears = self._registry.forebears(version)
-            if not forebears:
-                raise
-            stand_in = self._servable(forebears[0])
-            log.warning("The version %s stands in for %s in a ranking: %s", stand_in.id, version.id, error)
-            return stand_in
-        return version
 
     def _settle(self, found: RankingRound) -> RankingRound | None:
         """A written round with its different replies; None (and it is closed) where fewer than two came out."""

@@ -20,13 +20,24 @@ from demo.identity import Visitors
 from demo.languages import PREFIX
 from demo.login import login_routes
 from demo.nights import Nights
+from demo.outlook import Outlook
 from demo.pages.feedback_files import feedback_file_routes
 from demo.rank_room import RankRoom
+from demo.version_room import VersionRoom
 from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 SCRIPTS = ("streams.js", "gradio_words.js")
-STYLES = ("look.css", "header.css", "chat.css", "rank.css", "feedback.css")
+STYLES = (
+    "look.css",
+    "header.css",
+    "chat.css",
+    "rank.css",
+    "feedback.css",
+    "school.css",
+    "versions.css",
+    "coevolution.css",
+)
 OWN_NAMES = frozenset({"localhost"})
 
 
@@ -34,6 +45,7 @@ def create_app(
     *,
     classroom: Classroom,
     nights: Nights,
+    outlook: Outlook,
     explanations: Explanations,
     book: NightBook,
     store: FeedbackStore,
@@ -43,6 +55,7 @@ def create_app(
     effort: str,
     rank_room: RankRoom,
     feedback_room: FeedbackRoom,
+    version_room: VersionRoom,
     host_names: Collection[str] = (),
 ) -> FastAPI:
     """The whole site."""
@@ -59,6 +72,7 @@ def create_app(
         pages = build_pages(
             classroom=classroom,
             nights=nights,
+            outlook=outlook,
             explanations=explanations,
             book=book,
             store=store,
@@ -67,6 +81,7 @@ def create_app(
             effort=effort,
             rank_room=rank_room,
             feedback_room=feedback_room,
+            version_room=version_room,
             words=words,
         )
         app = mount(app, pages, words)

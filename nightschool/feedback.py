@@ -27,7 +27,15 @@ from nightschool.errors import BadInput, StoreError
 from nightschool.examples import Example, TrainerFormat
 from nightschool.feedback_export import read_examples
 from nightschool.feedback_import import add_opinions, add_preferences
-from nightschool.feedback_reading import duel_votes, duels_with, failures, read_judged, read_snapshot, thumbs_down
+from nightschool.feedback_reading import (
+    duel_votes,
+    duels_mark,
+    duels_with,
+    failures,
+    read_judged,
+    read_snapshot,
+    thumbs_down,
+)
 from nightschool.feedback_rows import (
     SELECT_REPLIES,
     conversation_of,
@@ -35,10 +43,8 @@ from nightschool.feedback_rows import (
     ensure_person,
     insert_message,
     reply_of,
-    style_columns,
-    title_of,
 )
-from nightschool.feedback_tally import read_tally
+from nightschool.feedback_tally import read_fingerprint, read_tally
 from nightschool.ids import new_id, utc_now
 from nightschool.probation import Standing, Vote, standing
 from nightschool.records import (
@@ -110,20 +116,9 @@ class FeedbackStore:
 
     def start_conversation(self, person_id: str, first_words: str, style: Style = OWNERS_STYLE) -> str:
         """A new, empty conversation titled by the first words; returns its id."""
-        conversation_id = new_id()
         with self._database.write() as db:
             ensure_person(db, person_id)
-            db.table("conversations").insert(
-                {
-                    "id": conversation_id,
-                    "person_id": person_id,
-                    "title": title_of(first_words),
-                    "created_at": utc_now(),
-                    "leaf_id": None,
-                    **style_columns(style),
-                }
-            )
-        return conversation_id
+            return feedback_conversations.insert(db, new_id(), person_id, first_words, style)
 
     def conversation(self, conversation_id: str, person_id: str) -> Conversation:
         row = self._one(
@@ -158,6 +153,21 @@ class FeedbackStore:
         """Keep with a conversation how it is to be answered."""
         with self._database.write() as db:
             feedback_conversations.set_style(db, conversation_id, person_id, style)
+
+    def start_trial(self, person_id: str, version: str, title: str) -> str:
+        """A conversation in which a version is tried, without a question; one that is still empty is taken again."""
+        with self._database.write() as db:
+            if (waiting := feedback_conversations.empty_trial(db, person_id, version)) is not None:
+                return waiting
+            ensure_person(db, person_id)
+            made = feedback_conversations.insert(db, new_id(), person_id, title, OWNERS_STYLE)
+            feedback_conversations.set_tried_version(db, made, person_id, version)
+        return made
+
+    def end_trial(self, conversation_id: str, person_id: str) -> None:
+        """From the next reply on, whichever version answers everybody writes in this conversation too."""
+        with self._database.write() as db:
+            feedback_conversations.set_tried_version(db, conversation_id, person_id, None)
 
     def add_message(self, conversation_id: str, parent_id: str | None, message: Message) -> str:
         """Append a message under `parent_id` (None: the first one) and make it the shown end; returns its id."""
@@ -504,11 +514,19 @@ class FeedbackStore:
         """How many decided duels a version had with each other one."""
         return duels_with(self._database.read(), version)
 
+    def votes_between(self, version: str, rival: str) -> list[Vote]:
+        """People's votes in duels of the two, oldest first; ties are left out."""
+        return _votes(duel_votes(self._database.read(), version, rival))
+
+    def duels_mark(self) -> str:
+        """What says of which duels a leaderboard was made: with the same mark it would come out the same."""
+        return duels_mark(self._database.read())
+
     def said_of(self, probation: Probation) -> Standing:
         """What people said of a version on probation since it began."""
         version, rival = probation.version_id, probation.rival_id
         with self._database.snapshot() as db:
-            votes = [Vote(person, moment[:10], won) for person, moment, won in duel_votes(db, version, rival)]
+            votes = _votes(duel_votes(db, version, rival))
             own = thumbs_down(db, version)  # it was registered when its probation began
             before = thumbs_down(db, rival, until=probation.started_at)[::-1]
             return standing(votes, (own, before), failures(db, version))
@@ -521,6 +539,10 @@ class FeedbackStore:
     def tally(self) -> Tally:
         """How much people who consent had judged by now."""
         return read_tally(self._database.read())
+
+    def fingerprint(self) -> str:
+        """Changes when what the next night would read changes; cheap."""
+        return read_fingerprint(self._database.read())
 
     def judged(self, sources: Collection[tuple[str, str]]) -> FeedbackSnapshot:
         """These judgements, by (kind, id) of their rows, as they were made; what was deleted since is left out."""
@@ -554,3 +576,7 @@ class FeedbackStore:
 
     def _duel(self, row: dict[str, Any]) -> Duel:
         return duel_of(row, {side: self.reply(side) for side in (row["left_reply"], row["right_reply"])})
+
+
+def _votes(rows: list[tuple[str, str, bool]]) -> list[Vote]:
+    return [Vote(person, moment[:10], won) for person, moment, won in rows]

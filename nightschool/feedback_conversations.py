@@ -113,6 +113,20 @@ def _excerpt(db: sqlite_utils.Database, conversation_id: str, words: list[str]) 
     return ""
 
 
+def insert(db: sqlite_utils.Database, conversation_id: str, person_id: str, first_words: str, style: Style) -> str:
+    db.table("conversations").insert(
+        {
+            "id": conversation_id,
+            "person_id": person_id,
+            "title": title_of(first_words),
+            "created_at": utc_now(),
+            "leaf_id": None,
+            **style_columns(style),
+        }
+    )
+    return conversation_id
+
+
 def rename(db: sqlite_utils.Database, conversation_id: str, person_id: str, title: str) -> None:
     if not title.strip():
         raise BadInput("The title was empty; write one, or leave the conversation as it is named.")
@@ -125,6 +139,20 @@ def set_deleted(db: sqlite_utils.Database, conversation_id: str, person_id: str,
 
 def set_style(db: sqlite_utils.Database, conversation_id: str, person_id: str, style: Style) -> None:
     _update(db, conversation_id, person_id, style_columns(style))
+
+
+def set_tried_version(db: sqlite_utils.Database, conversation_id: str, person_id: str, version: str | None) -> None:
+    _update(db, conversation_id, person_id, {"tried_version": version})
+
+
+def empty_trial(db: sqlite_utils.Database, person_id: str, version: str) -> str | None:
+    """A conversation in which nothing was asked yet of the version that is tried in it."""
+    row = db.execute(
+        """SELECT max(id) FROM conversations
+           WHERE person_id = ? AND tried_version = ? AND leaf_id IS NULL AND deleted_at IS NULL""",
+        [person_id, version],
+    ).fetchone()
+    return str(row[0]) if row[0] is not None else None
 
 
 def _update(db: sqlite_utils.Database, conversation_id: str, person_id: str, columns: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What the night reads: everything consenting people had judged at one moment. Part of the feedback store."""
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,17 +16,14 @@ Row = dict[str, Any]
 
 _CONSENTS = "IN (SELECT id FROM people WHERE consent = 1)"
 _KEPT = "IN (SELECT id FROM conversations WHERE deleted_at IS NULL)"
+_COUNTS = f"outcome IS NOT NULL AND person_id {_CONSENTS} AND conversation_id {_KEPT}"
+"""The condition that a duel counts."""
 
 
 def read_snapshot(db: sqlite_utils.Database) -> FeedbackSnapshot:
     """Read everything inside the caller's read transaction, so that all of it is of the same moment."""
     taken_at = utc_now()
-    duels = list(
-        db.query(
-            f"""SELECT * FROM duels WHERE outcome IS NOT NULL AND person_id {_CONSENTS} AND conversation_id {_KEPT}
-                ORDER BY id"""
-        )
-    )
+    duels = list(db.query(f"SELECT * FROM duels WHERE {_COUNTS} ORDER BY id"))
     thumbs, corrections = _active(db, "thumbs"), _active(db, "corrections")
     rankings = _newest_rankings(db)
     ranked = _ranked_replies(db, rankings)
@@ -44,6 +42,14 @@ def read_snapshot(db: sqlite_utils.Database) -> FeedbackSnapshot:
         corrections=tuple(_correction(row, replies[row["reply_id"]]) for row in corrections),
         sides={row["conversation_id"]: row["side"] for row in db.query("SELECT * FROM split_sides")},
     )
+
+
+def duels_mark(db: sqlite_utils.Database) -> str:
+    """A hash of the duels that count; it changes whenever one is decided, deleted, or may be read no more."""
+    digest = hashlib.sha256()
+    for duel, outcome in db.execute(f"SELECT id, outcome FROM duels WHERE {_COUNTS} ORDER BY id"):
+        digest.update(f"{duel} {outcome}\n".encode())
+    return digest.hexdigest()
 
 
 def duels_with(db: sqlite_utils.Database, version: str) -> dict[str, int]:

@@ -87,6 +87,7 @@ def conversation_of(row: Mapping[str, Any]) -> Conversation:
         leaf_id=row["leaf_id"],
         style=Style(row["system_prompt"], row["temperature"], row["max_new_tokens"]),
         last_at=row.get("last_at") or row["created_at"],
+        tried_version=row["tried_version"],
     )
 
 

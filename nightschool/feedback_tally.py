@@ -33,3 +33,23 @@ def read_tally(db: sqlite_utils.Database) -> Tally:
         )
     )
     return Tally(float(row["facts"]), int(row["new"]))
+
+
+def read_fingerprint(db: sqlite_utils.Database) -> str:
+    """A text that changes when what the next night would read changes: what counts now, of whom, and what is used up.
+
+    Cheap enough for a look every few seconds.
+    """
+    row = next(
+        db.query(
+            f"""SELECT (SELECT group_concat(kind || ' ' || number || ' ' || newest, ',') FROM (
+                    SELECT kind, count(*) AS number, max(id) AS newest FROM ({_JUDGED})
+                    WHERE person_id IN (SELECT id FROM people WHERE consent = 1)
+                    AND conversation_id IN (SELECT id FROM conversations WHERE deleted_at IS NULL) GROUP BY kind
+                )) AS judged,
+                (SELECT count(*) FROM used_sources) AS used,
+                (SELECT count(*) || ' ' || count(retired_at) FROM versions) AS versions,
+                (SELECT count(*) FROM erased_sources) AS erased"""
+        )
+    )
+    return "|".join(str(value) for value in row.values())

@@ -42,7 +42,8 @@ class LlamaBatchDecoder:
         self._mask = torch.zeros(rows, 1, 1, capacity, dtype=self._embedding.dtype)
         self._mask[:, 0, 0, : self._past].masked_fill_(~is_token, -math.inf)
         shape = (rows, self._kv_heads, capacity, self._head_dim)
-        self._keys, self._values = [], []
+        self._keys: list[torch.Tensor] = []
+        self._values: list[torch.Tensor] = []
         for layer in cache.layers:
             read: Any = layer  # its keys and values: [rows, kv_heads, past, head_dim]
             for kept, old in ((self._keys, read.keys), (self._values, read.values)):

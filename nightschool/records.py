@@ -136,6 +136,8 @@ class Conversation:
     style: Style = OWNERS_STYLE
     last_at: str = ""
     """When it was last written in; known where conversations are listed."""
+    tried_version: str | None = None
+    """The version that the owner tries in it; None: whichever answers everybody."""
 
 
 @dataclass(frozen=True)
@@ -308,6 +310,44 @@ class Probation:
 
 
 @dataclass(frozen=True)
+class Term:
+    """A time during which a version answered."""
+
+    version: str
+    since: str
+    until: str | None
+    """None: it answers still."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is told of a version from the night that made it. None where its report does not say."""
+
+    started_at: str
+    effort: str
+    practice: bool
+    verdict: VerdictKind | None
+    """Of the night; what became of the version later is its own."""
+    reason: str
+    reason_zh: str | None
+    win_rate: float | None
+    """Share of the exam's replies that it won against the champion of then."""
+    win_rate_low: float | None
+    win_rate_high: float | None
+    """Each bound holds one-sided with 95 % confidence."""
+    prompts: int | None
+    """How many the exam asked."""
+    kl: float | None
+    """Nats per reply from the initial model."""
+    judgements: int | None
+    """Rows of people's votes that were read; what follows is what they became."""
+    pairs: int | None
+    thumbs: int | None
+    training_set: str | None
+    """sha256."""
+
+
+@dataclass(frozen=True)
 class Stage:
     name: str
     state: NightState
@@ -332,6 +372,14 @@ class Night:
     version_id: str | None
     report: dict[str, Any] | None
     stages: tuple[Stage, ...] = field(default=())
+    pid: int | None = None
+    """Of the process that works on it, or worked on it last."""
+    taken_at: str | None = None
+    """When that process took it, at first or to resume it."""
+
+
+Curves = dict[str, dict[str, list[tuple[int, float]]]]
+"""What a night recorded as it went: stage -> name -> points (step, value), in order of steps."""
 
 
 @dataclass(frozen=True)

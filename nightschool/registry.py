@@ -1,24 +1,31 @@
 """The registry of versions and nights, and the champion pointer. The only writer of those tables.
 
-Which judgements made which versions is worked out by functions on the open database, in `version_lineage`.
+What it does on the open database stands in `version_lineage` (which judgements made which versions), `championship`
+(who answers, and who is on probation) and `night_reading` (what pages and commands read of nights).
 """
 
 import json
+import os
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import sqlite_utils
-
-from nightschool import version_lineage
+from nightschool import night_reading, version_lineage
+from nightschool.championship import champion_of, end_probation, is_open, move_champion, open_probation, terms_of
 from nightschool.errors import BadInput, UnknownVersion
 from nightschool.ids import new_id, utc_now
-from nightschool.records import Night, NightState, Probation, Stage, VerdictKind, Version
+from nightschool.records import Curves, Figures, Night, NightState, Probation, Term, VerdictKind, Version
 from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 
 BY_HAND = Said("Another version was chosen by hand.", "有人手动选择了版本。")
 UNLEARNED = Said("Judgements that made it were deleted.", "用来训练它的评判已被删除。")
+DIED = "The night's process ended without a word (killed, or the machine went off)."
 NEWER = Said("A newer version took its place.", "已由更新的版本接替。")
+REPORTED = (
+    "reason_zh", "win_rate", "win_rate_low", "win_rate_high", "prompts", "kl", "judgements", "pairs", "thumbs",
+    "training_set",
+)  # fmt: skip
+"""What `Figures` takes of a night's report."""
 
 
 class VersionRegistry:
@@ -84,9 +91,9 @@ class VersionRegistry:
                 {"version_id": version.id, "source_kind": kind, "source_id": source} for kind, source in receipts
             )
             if promote_because is not None:
-                _promote(db, version.id, promote_because)
+                move_champion(db, version.id, promote_because)
             if rival is not None:
-                _end_probation(db, "ended", NEWER)
+                end_probation(db, "ended", NEWER)
                 started = {"version_id": version.id, "rival_id": rival, "started_at": utc_now()}
                 db.table("probations").insert(started)
 
@@ -115,12 +122,12 @@ class VersionRegistry:
                     f"The version {version.id} learned from judgements that were deleted since, so it may not answer "
                     "again; promote another one (`python -m training versions` lists them)."
                 )
-            _end_probation(db, "ended", BY_HAND)
-            _promote(db, version.id, reason)
+            end_probation(db, "ended", BY_HAND)
+            move_champion(db, version.id, reason)
 
     def probation(self) -> Probation | None:
         """The version that people watch now, if there is one."""
-        row = _open_probation(self._database.read())
+        row = open_probation(self._database.read())
         return Probation(**row) if row else None
 
     def probations(self) -> tuple[Probation, ...]:
@@ -135,33 +142,53 @@ class VersionRegistry:
         deleted: the probation ends, and the next night retires the version.
         """
         with self._database.write() as db:
-            if not _still_open(db, probation):
+            if not is_open(db, probation):
                 return False
             if probation.version_id in version_lineage.gone_of(db):
-                _end_probation(db, "ended", UNLEARNED)
+                end_probation(db, "ended", UNLEARNED)
                 return False
-            _end_probation(db, "promoted", reason)
+            end_probation(db, "promoted", reason)
             db.table("versions").update(probation.version_id, {"verdict": VerdictKind.PROMOTED})
-            if _champion(db) == probation.rival_id:
-                _promote(db, probation.version_id, reason.en)
+            if champion_of(db) == probation.rival_id:
+                move_champion(db, probation.version_id, reason.en)
         return True
 
     def roll_back(self, probation: Probation, reason: Said) -> bool:
         """People do not want it: its rival answers, and it is shown no more. False when the probation is over."""
         with self._database.write() as db:
-            if not _still_open(db, probation):
+            if not is_open(db, probation):
                 return False
-            _end_probation(db, "rolled_back", reason)
+            end_probation(db, "rolled_back", reason)
             db.table("versions").update(probation.version_id, {"verdict": VerdictKind.REJECTED})
-            if _champion(db) == probation.version_id:
-                _promote(db, probation.rival_id, reason.en)
+            if champion_of(db) == probation.version_id:
+                move_champion(db, probation.rival_id, reason.en)
         return True
+
+    def terms(self) -> tuple[Term, ...]:
+        """Which version answered from when to when, oldest first; the last one answers still."""
+        return terms_of(self._database.read())
+
+    def state_mark(self) -> str:
+        """Changes whenever a version is made, promoted, watched, retired, or may have become tainted."""
+        row = next(
+            self._database.read().query(
+                """SELECT (SELECT version_id FROM champion), (SELECT count(*) FROM versions),
+                          (SELECT count(retired_at) FROM versions), (SELECT count(*) FROM promotions),
+                          (SELECT max(started_at) || count(ended_at) FROM probations),
+                          (SELECT count(*) FROM erased_sources)"""
+            )
+        )
+        return " ".join(str(value) for value in row.values())
 
     # ---- receipts ------------------------------------------------------------------------------------------------
 
     def receipts(self, version_id: str) -> tuple[tuple[str, str], ...]:
         """(kind, id) of each judgement that made a version, sorted; also of those that were deleted since."""
         return tuple(version_lineage.receipts_of(self._database.read(), self.get(version_id).id))
+
+    def receipt_counts(self) -> dict[str, dict[str, int]]:
+        """Version -> kind of judgement -> how many of that kind made it; without those that none made."""
+        return version_lineage.receipt_counts_of(self._database.read())
 
     def versions_of(self, source_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Id of a judgement -> the versions it went into, oldest first; without those that went into none."""
@@ -179,11 +206,11 @@ class VersionRegistry:
         """
         with self._database.write() as db:
             retired, heir = version_lineage.retire_tainted(db)
-            watched = _open_probation(db)
+            watched = open_probation(db)
             if watched is not None and watched["version_id"] in retired:
-                _end_probation(db, "ended", UNLEARNED)
+                end_probation(db, "ended", UNLEARNED)
             if heir is not None:
-                _promote(db, heir, "the version before was retired: judgements that made it were deleted")
+                move_champion(db, heir, "the version before was retired: judgements that made it were deleted")
         return tuple(retired)
 
     def rebuild_is_due(self) -> bool:
@@ -210,6 +237,7 @@ class NightBook:
                     "seed": seed,
                     "practice": int(practice),
                     "started_at": utc_now(),
+                    **_this_process(),
                 }
             )
         return night_id
@@ -219,12 +247,12 @@ class NightBook:
         with self._database.write() as db:
             _close_dead_nights(db)
             opened = {"state": NightState.RUNNING, "ended_at": None, "verdict": None, "reason": "", "report": None}
-            db.table("nights").update(night_id, opened)
+            db.table("nights").update(night_id, opened | _this_process())
 
-    def close_dead(self) -> None:
-        """Mark nights still `running` as interrupted. Call it only while holding the night's lock."""
+    def close_dead(self, reason: str = DIED) -> None:
+        """Mark nights still `running` as interrupted, and why. Call it only while holding the night's lock."""
         with self._database.write() as db:
-            _close_dead_nights(db)
+            _close_dead_nights(db, reason)
 
     def start_stage(self, night_id: str, position: int, name: str) -> None:
         """Open a stage; one that a resumed night goes through again is opened again."""
@@ -290,100 +318,62 @@ class NightBook:
             )
 
     def night(self, night_id: str) -> Night | None:
-        db = self._database.read()
-        row = next(db.query("SELECT * FROM nights WHERE id = ?", [night_id]), None)
-        if row is None:
-            return None
-        stages = db.query("SELECT * FROM night_stages WHERE night_id = ? ORDER BY position", [night_id])
-        return Night(
-            id=row["id"],
-            state=NightState(row["state"]),
-            effort=row["effort"],
-            seed=row["seed"],
-            practice=bool(row["practice"]),
-            started_at=row["started_at"],
-            ended_at=row["ended_at"],
-            verdict=VerdictKind(row["verdict"]) if row["verdict"] else None,
-            reason=row["reason"],
-            version_id=row["version_id"],
-            report=json.loads(row["report"]) if row["report"] else None,
-            stages=tuple(
-                Stage(
-                    name=stage["name"],
-                    state=NightState(stage["state"]),
-                    started_at=stage["started_at"],
-                    seconds=stage["seconds"],
-                    progress=stage["progress"],
-                    detail=stage["detail"],
-                )
-                for stage in stages
-            ),
-        )
+        return night_reading.read_night(self._database.read(), night_id)
 
     def last(self) -> Night | None:
         """The newest night, running or ended."""
-        row = next(self._database.read().query("SELECT id FROM nights ORDER BY id DESC LIMIT 1"), None)
-        return self.night(row["id"]) if row else None
+        return night_reading.read_last(self._database.read())
 
     def nights(self) -> list[Night]:
         """All nights, oldest first."""
-        rows = list(self._database.read().query("SELECT id FROM nights ORDER BY id"))
-        return [night for row in rows if (night := self.night(row["id"])) is not None]
+        return night_reading.read_nights(self._database.read())
+
+    def history(self, limit: int = 100) -> list[Night]:
+        """The newest nights, oldest first, without their stages and reports: cheap enough for every look at a page."""
+        return night_reading.read_history(self._database.read(), limit)
+
+    def figures(self) -> dict[str, Figures]:
+        """Version -> what the night that made it found; without those that no night made."""
+        names = {field: f"$.{field}" for field in REPORTED}
+        rows = self._database.read().query(
+            f"""SELECT v.id AS version, n.started_at, n.effort, n.practice, n.verdict, n.reason,
+                       {", ".join(f"json_extract(n.report, '{path}') AS {field}" for field, path in names.items())}
+                FROM versions v JOIN nights n ON n.id = v.night_id"""
+        )
+        return {
+            row.pop("version"): Figures(
+                **{**row, "practice": bool(row["practice"]), "verdict": _verdict(row["verdict"])}
+            )
+            for row in rows
+        }
 
     def log_lines(self, night_id: str, limit: int = 200) -> list[tuple[str, str]]:
         """The newest `limit` lines of a night's log as (time, text), oldest first."""
-        rows = self._database.read().query(
-            "SELECT created_at, text FROM night_log WHERE night_id = ? ORDER BY id DESC LIMIT ?", [night_id, limit]
-        )
-        return [(row["created_at"], row["text"]) for row in rows][::-1]
+        return night_reading.read_log(self._database.read(), night_id, limit)
+
+    def curves(self, night_id: str) -> Curves:
+        """Stage -> name -> the points (step, value) a night recorded, in order."""
+        return night_reading.read_curves(self._database.read(), night_id)
+
+    def usual_seconds(self, effort: str) -> dict[str, float]:
+        """How long each stage took in the newest night of this effort that went through all; empty without one."""
+        return night_reading.read_usual_seconds(self._database.read(), effort)
 
 
-def _close_dead_nights(db: Any) -> None:
-    reason = "The night's process ended without a word (killed, or the machine went off)."
+def _close_dead_nights(db: Any, reason: str = DIED) -> None:
     db.execute(
         "UPDATE nights SET state = 'interrupted', ended_at = ?, reason = ? WHERE state = 'running'", [utc_now(), reason]
     )
     db.execute("UPDATE night_stages SET state = 'interrupted' WHERE state = 'running'")
 
 
-def _open_probation(db: sqlite_utils.Database) -> dict[str, Any] | None:
-    return next(db.query("SELECT * FROM probations WHERE ended_at IS NULL"), None)
-
-
-def _still_open(db: sqlite_utils.Database, probation: Probation) -> bool:
-    row = _open_probation(db)
-    return row is not None and row["version_id"] == probation.version_id
-
-
-def _end_probation(db: sqlite_utils.Database, fate: str, reason: Said) -> None:
-    """Close the open probation, if there is one; a version that only waited is held from then on."""
-    db.execute(
-        "UPDATE versions SET verdict = 'held' WHERE verdict = 'probation' "
-        "AND id IN (SELECT version_id FROM probations WHERE ended_at IS NULL)"
-    )
-    db.execute(
-        "UPDATE probations SET ended_at = ?, fate = ?, reason = ?, reason_zh = ? WHERE ended_at IS NULL",
-        [utc_now(), fate, reason.en, reason.zh],
-    )
-
-
-def _champion(db: sqlite_utils.Database) -> str:
-    return str(db.execute("SELECT version_id FROM champion").fetchone()[0])
-
-
-def _promote(db: sqlite_utils.Database, version_id: str, reason: str) -> None:
-    previous = _champion(db)
-    db.table("champion").update(1, {"version_id": version_id})
-    db.table("promotions").insert(
-        {
-            "id": new_id(),
-            "version_id": version_id,
-            "previous_id": previous,
-            "reason": reason,
-            "created_at": utc_now(),
-        }
-    )
+def _this_process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "taken_at": utc_now()}
 
 
 def _version(row: dict[str, Any]) -> Version:
-    return Version(**{**row, "verdict": VerdictKind(row["verdict"]) if row["verdict"] else None})
+    return Version(**{**row, "verdict": _verdict(row["verdict"])})
+
+
+def _verdict(name: str | None) -> VerdictKind | None:
+    return VerdictKind(name) if name else None

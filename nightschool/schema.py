@@ -437,6 +437,19 @@ def _probations(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations(name="0012_the_process_of_a_night")
+def _the_process_of_a_night(db: sqlite_utils.Database) -> None:
+    # Which process works on a night, and since when: at first, or to resume it.
+    db.execute("ALTER TABLE nights ADD COLUMN pid INTEGER")
+    db.execute("ALTER TABLE nights ADD COLUMN taken_at TEXT")
+
+
+@migrations(name="0013_tried_versions")
+def _tried_versions(db: sqlite_utils.Database) -> None:
+    # The version that the owner tries in a conversation; NULL: whichever answers everybody.
+    db.execute("ALTER TABLE conversations ADD COLUMN tried_version TEXT REFERENCES versions(id)")
+
+
 class FeedbackDatabase:
     """`feedback.db` opened by one process: `read()` for this thread's reader, `write()` for a write transaction.
 

@@ -1,7 +1,7 @@
 """Whether a version's files are what was registered, told without loading a model.
 
-Immutable, safetensors, Parquet and JSON only: before a version is served or promoted its files are checked against the
-manifest, and the manifest's own hash against the registry, so that a damaged or swapped file is refused.
+Immutable; safetensors, Parquet, JSON and Markdown only: before a version is served or promoted its files are checked
+against the manifest, and the manifest's own hash against the registry, so that a damaged or swapped file is refused.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from nightschool.errors import DamagedVersion
 from nightschool.files import MANIFEST, manifest_fault, sha256_of
 from nightschool.records import INITIAL, Version
 
-KINDS = {".json", ".safetensors", ".parquet"}
+KINDS = {".json", ".safetensors", ".parquet", ".md"}
 """Kinds of files a version is made of. Others may hold code: they are refused even where the manifest names them."""
 
 

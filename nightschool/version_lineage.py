@@ -25,6 +25,13 @@ def receipts_of(db: sqlite_utils.Database, version_id: str) -> list[Source]:
     return [(row["source_kind"], row["source_id"]) for row in rows]
 
 
+def receipt_counts_of(db: sqlite_utils.Database) -> dict[str, dict[str, int]]:
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for row in db.query("SELECT version_id, source_kind, count(*) AS made FROM receipts GROUP BY 1, 2 ORDER BY 1, 2"):
+        found[row["version_id"]][row["source_kind"]] = row["made"]
+    return dict(found)
+
+
 def versions_of(db: sqlite_utils.Database, source_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
     rows = db.query(
         """SELECT r.source_id, r.version_id FROM receipts r JOIN versions v ON v.id = r.version_id

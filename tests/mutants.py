@@ -18,11 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.mutant import Mutant
+from tests.mutants_of_coevolution import COEVOLUTION_MUTANTS
 from tests.mutants_of_exam import EXAM_MUTANTS
 from tests.mutants_of_judgements import JUDGEMENTS_MUTANTS
 from tests.mutants_of_loop import LOOP_MUTANTS
 from tests.mutants_of_ppo import PPO_MUTANTS
 from tests.mutants_of_reward import REWARD_MUTANTS
+from tests.mutants_of_school import SCHOOL_MUTANTS
 from tests.mutants_of_versions import VERSIONS_MUTANTS
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -31,7 +33,9 @@ MUTANTS: tuple[Mutant, ...] = (
     *REWARD_MUTANTS,
     *JUDGEMENTS_MUTANTS,
     *EXAM_MUTANTS,
+    *SCHOOL_MUTANTS,
     *VERSIONS_MUTANTS,
+    *COEVOLUTION_MUTANTS,
 )
 TREE = Path(__file__).resolve().parent.parent
 SECONDS = 600

@@ -36,6 +36,7 @@ EXAM_MUTANTS = (
         "policy.twin(), wanted, drawing, torch.Generator().manual_seed(seed)",
         "policy.twin(), wanted, drawing, torch.Generator().manual_seed(seed + 1)",
     ),
+    _exam("the proxy's share is the examiner's", "wins_of(rewards_new - rewards_old)", "wins_of(margins)"),
     _exam("nobody looks at the base", "fingerprint(base.model) == base.fingerprint", "True"),
     _exam(
         "heads told on one common scale", "scales = [head.normalised(old) for head in heads]", "scales = list(heads)"
@@ -46,6 +47,48 @@ EXAM_MUTANTS = (
     _guards("no number passes", "exam.kl <= KL_LIMIT,", "not exam.kl > KL_LIMIT,"),
     _guards("chance is not forgiven", "return CHANCE * math", "return 0 * math"),
     _guards("heads that all favour it reject it", " or exam.heads_for == exam.heads", ""),
+    _guards("short replies pass", "LENGTH_LOW * old.length <= new.length <= LENGTH_HIGH", "new.length <= LENGTH_HIGH"),
+    _guards("replies need not end", "new.finished >= least_finished", "new.finished >= 0.0"),
+    _guards("empty replies pass", "new.empty <= most_empty", "new.empty <= 1.0"),
+    _guards("loops pass", "new.looping <= most_looping", "new.looping <= 1.0"),
+    _guards("poor words pass", "new.variety >= least_variety", "new.variety >= 0.0"),
+    _guards("copies pass", "new.copies <= most_copies", "new.copies <= 1.0"),
+    _guards(
+        "a champion's copies are held against the candidate",
+        "max(COPIES_LIMIT, old.copies + COPIES_ADDED)",
+        "COPIES_LIMIT",
+    ),
+    _guards(
+        "another script passes",
+        'Guard("script", new, least, new >= least, said)',
+        'Guard("script", new, least, True, said)',
+    ),
+    _guards("entropy is compared with itself", "ENTROPY_KEPT * exam.entropy_initial", "ENTROPY_KEPT * exam.entropy"),
+    _guards(
+        "plain texts are not asked", "exam.perplexity <= PERPLEXITY_LIMIT,", "exam.perplexity <= PERPLEXITY_LIMIT + 9,"
+    ),
+    _guards("doubt is not looked at", "limit = DOUBT_LIMIT * exam.doubt_before", "limit = math.inf"),
+    _guards(
+        "another base passes",
+        "            exam.base_untouched,\n            Said(",
+        "            True,\n            Said(",
+    ),
+    _guards(
+        "the ends of replies are not guarded",
+        "(_of_the_policy, _of_ends, _of_repetition, _of_script, _of_doubt)",
+        "(_of_the_policy, _of_repetition, _of_script, _of_doubt)",
+    ),
+    _verdict("practice promotes", "    if practice:", "    if False:"),
+    _verdict("who wins need not pass the guards", "    if faults:", "    if faults and not is_better(exam):"),
+    _verdict("worse by one test of two", "exam.win_rate_high < 0.5 and exam.gain_high < 0", "exam.win_rate_high < 0.5"),
+    _verdict(
+        "people need not confirm", "VerdictKind.PROBATION, reason + confirm", "VerdictKind.PROMOTED, reason + confirm"
+    ),
+    _verdict(
+        "the owner need not promote", "VerdictKind.HELD, reason + by_hand", "VerdictKind.PROMOTED, reason + by_hand"
+    ),
+    _verdict("any win is enough", "LEAST_WIN_RATE = 0.53", "LEAST_WIN_RATE = 0.5"),
+    _verdict("a short exam is not told", "if exam.prompts >= LEAST_PROMPTS:", "if exam.prompts >= 1:"),
     _verdict("the sign test is not asked", " and exam.sign_p <= SIGN_LEVEL", ""),
     _verdict("the gain is not asked", " and exam.gain_low > 0", ""),
     _verdict(
@@ -57,6 +100,17 @@ EXAM_MUTANTS = (
         "perplexity the wrong way round",
         "(initial - policy.logps(trunk, sequences, 1.0))",
         "(policy.logps(trunk, sequences, 1.0) - initial)",
+    ),
+    _neutral("texts of one language only", "if line)", "if line.isascii())"),
+    _neutral(
+        "every token surprises as much",
+        "tokens += int(sequences.response_lengths.sum())",
+        "tokens += int(sequences.ids.numel())",
+    ),
+    _neutral(
+        "the initial model reads at another temperature",
+        "split.top(split.reference, trunk), sequences, 1.0)",
+        "split.top(split.reference, trunk), sequences, 0.7)",
     ),
     _ratings("no prior", "RIDGE = 0.1", "RIDGE = 1e-9"),
     _ratings("a tie is a loss", "beats + ties / 2 - met", "beats - met"),

@@ -107,6 +107,10 @@ PPO_MUTANTS = (
         "at_responses(states)\n    return",
     ),
     _policy("twin without the LoRA's scale", "self.tensors(), ALPHA / RANK", "self.tensors(), 1.0"),
-    _policy("a scale of temperature 1", "sequences.response_ids(), temperature)", "sequences.response_ids(), 1.0)"),
+    _policy(
+        "a scale of temperature 1",
+        "lm_head, sequences.response_ids(), temperature)",
+        "lm_head, sequences.response_ids(), 1.0)",
+    ),
     _policy("the base is trained too", ' if "lora_" in name]', "]"),
 )

@@ -1,4 +1,4 @@
-"""Bugs of the timetable, of receipts, and of what becomes of versions when judgements are deleted."""
+"""Bugs of the timetable, of receipts, of versions' files, and of what becomes of versions when judgements go."""
 
 from tests.mutant import mutants_of
 
@@ -6,6 +6,13 @@ _timetable = mutants_of("demo/timetable.py", "tests/test_timetable.py")
 _lineage = mutants_of("nightschool/version_lineage.py", "tests/test_version_lineage.py")
 _receipts = mutants_of("training/receipt_check.py", "tests/test_receipt_check.py")
 _adapter = mutants_of("nightschool/version_folder.py", "tests/test_damaged_versions.py")
+_folder = mutants_of("nightschool/version_folder.py", "tests/test_version_folder.py")
+_check = mutants_of(
+    "nightschool/version_check.py", "tests/test_damaged_versions.py", "-k", "not served and not answers"
+)
+_swapped = mutants_of("nightschool/version_check.py", "tests/test_version_folder.py")
+_files = mutants_of("nightschool/files.py", "tests/test_files.py")
+_registered = mutants_of("nightschool/registry.py", "tests/test_registry.py")
 
 VERSIONS_MUTANTS = (
     _timetable(
@@ -38,4 +45,15 @@ VERSIONS_MUTANTS = (
         'weights = _changed_weights(model, config["layers_to_transform"][-1:], config["target_modules"])',
     ),
     _adapter("any size of change is taken", "> MOST_CHANGE", "> math.inf"),
+    _folder("any base model will do", "if version.base_fingerprint != base.fingerprint:", "if False:"),
+    _folder(
+        "alpha is taken for the scale", 'scale = config["lora_alpha"] / config["r"]', 'scale = config["lora_alpha"]'
+    ),
+    _folder("shared layers are merged into", "if linear is model.get_submodule(place):", "if False:"),
+    _swapped("any manifest will do", "if fault is None and sha256_of", "if False and sha256_of"),
+    _check("a pickle may lie beside", "manifest_fault(folder) or _foreign_file(folder)", "manifest_fault(folder)"),
+    _files("a changed file is as good", "if sha256_of(path) != digest:", "if False:"),
+    _files("a file more is as good", 'return f"{name} was added"', "return None"),
+    _files("a folder is replaced only where none is", "if target.exists():", "if False:"),
+    _registered("promoted without a trace", 'db.table("promotions").insert(', "dict("),
 )

@@ -73,11 +73,16 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     The rank room is to be closed before the process ends.
     """
     from demo.accounts import Accounts
-    from demo.classroom import Classroom, ThumbReasons
+    from demo.classroom import Classroom
     from demo.explanations import Explanations
     from demo.feedback_room import FeedbackRoom
+    from demo.leaderboards import Leaderboards
+    from demo.lessons import ThumbReasons
     from demo.nights import Nights
+    from demo.outlook import Outlook
     from demo.rank_room import RankRoom
+    from demo.receipt_desk import ReceiptDesk
+    from demo.version_room import VersionRoom
     from demo.web import create_app
     from nightschool.feedback import FeedbackStore
     from nightschool.records import Sampling
@@ -100,26 +105,29 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     registry, chance = VersionRegistry(database), random.Random(0)
     rank_room = RankRoom(store, registry, engine, sampling=sampling, count=4, chance=chance)
     accounts = Accounts(folder / "accounts") if (folder / "accounts").exists() else None
+    classroom = Classroom(
+        store,
+        registry,
+        engine,
+        sampling=sampling,
+        duel_share=0,
+        chance=random.Random(0),
+        reasons=ThumbReasons(("helpful", "clear"), ("wrong", "too_long")),
+    )
+    versions = folder / "versions"
     app = create_app(
-        classroom=Classroom(
-            store,
-            registry,
-            engine,
-            sampling=sampling,
-            duel_share=0,
-            chance=random.Random(0),
-            reasons=ThumbReasons(("helpful", "clear"), ("wrong", "too_long")),
-        ),
+        classroom=classroom,
         nights=Nights(
             book,
             db=database.path,
-            versions=folder / "versions",
+            versions=versions,
             environment={"STAND_IN": "verdict", "NIGHTSCHOOL_MODEL": engine.model_name},
             command=[sys.executable, "-m", "tests.stand_in_night"],
         ),
+        outlook=Outlook(store, db=database.path, environment={}),
         explanations=Explanations(
             db=database.path,
-            versions=folder / "versions",
+            versions=versions,
             environment={},
             command=[sys.executable, "-m", "tests.stand_in_explanation"],
         ),
@@ -130,7 +138,17 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
         is_small=False,
         effort="quick",
         rank_room=rank_room,
-        feedback_room=FeedbackRoom(store, engine),
+        feedback_room=FeedbackRoom(store, engine, registry),
+        version_room=VersionRoom(
+            store,
+            registry,
+            book,
+            engine,
+            versions=versions,
+            leaderboards=Leaderboards(store, registry, db=database.path, environment={}),
+            receipts=ReceiptDesk(store, registry, db=database.path, versions=versions, environment={}),
+            trials=classroom.trials,
+        ),
         host_names=[HOST_NAME],
     )
     return app, rank_room

@@ -24,6 +24,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "files": (set(), set()),
     "prompt_bank": (set(), set()),
     "said": (set(), set()),
+    "shares": (set(), set()),
+    "alarm": ({"probation", "records", "said", "shares"}, set()),
+    "coevolution": ({"alarm", "feedback", "records", "registry", "said"}, set()),
     "ids": (set(), {"uuid_utils"}),
     "settings": ({"errors"}, {"pydantic", "pydantic_settings"}),
     "schema": ({"errors", "ids", "records"}, {"sqlite_utils", "filelock"}),
@@ -45,24 +48,32 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "feedback_export": ({"examples", "feedback_reading", "records"}, {"sqlite_utils"}),
     "feedback_erasing": ({"browsing", "errors", "ids"}, {"sqlite_utils"}),
     "feedback": ({"browsing", "errors", "examples", "ids", "probation", "records", "schema", *FEEDBACK_PARTS}, set()),
-    "registry": ({"errors", "ids", "records", "said", "schema", "version_lineage"}, {"sqlite_utils"}),
+    "registry": (
+        {"championship", "errors", "ids", "night_reading", "records", "said", "schema", "version_lineage"},
+        set(),
+    ),
+    "night_reading": ({"records"}, {"sqlite_utils"}),
+    "championship": ({"ids", "records", "said"}, {"sqlite_utils"}),
+    "promoting": ({"errors", "records", "registry", "version_check"}, set()),
+    "standings": (set(), set()),
     "probation": ({"records", "said"}, set()),
     "version_lineage": ({"ids"}, {"sqlite_utils"}),
     "nightly_dates": ({"ids", "records", "schema"}, set()),
     "chat_format": ({"errors", "records"}, {"jinja2"}),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
     "llama_decoder": (set(), {"torch", "transformers"}),
-    "sampling": ({"llama_decoder"}, {"torch", "transformers"}),
+    "llama_batch_decoder": ({"llama_decoder"}, {"torch", "transformers"}),
+    "sampling": ({"llama_batch_decoder", "llama_decoder"}, {"torch", "transformers"}),
     "version_check": ({"errors", "files", "records"}, set()),
     "version_folder": ({"errors", "model", "records", "version_check"}, {"torch", "safetensors"}),
     "engine": ({"records"}, set()),
     "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
 }
 STORE = {"nightschool.schema", "nightschool.feedback", "nightschool.registry", "nightschool.sessions"}
-STORE |= {"nightschool.version_lineage", "nightschool.nightly_dates"}
+STORE |= {f"nightschool.{name}" for name in ("version_lineage", "championship", "nightly_dates", "night_reading")}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
-TENSORS |= {"nightschool.embedded_engine"}
+TENSORS |= {"nightschool.embedded_engine", "nightschool.llama_batch_decoder"}
 TENSOR_PACKAGES = {"torch", "transformers", "peft", "safetensors"}
 SCREENS = re.compile(r"demo\.(app|web|pages(\..+)?)")
 
@@ -195,7 +206,7 @@ def test_gradio_stands_on_the_screens_only() -> None:
     assert [name for name in sorted(users) if not SCREENS.fullmatch(name)] == []
 
 
-def test_tensors_stand_in_five_shared_modules_and_in_training_only() -> None:
+def test_tensors_stand_in_six_shared_modules_and_in_training_only() -> None:
     users = {name for name, tree in sources().items() if packages_of(tree) & TENSOR_PACKAGES}
     assert {name for name in users if not name.startswith("training.")} == TENSORS
 

@@ -365,21 +365,30 @@ def test_seven_tabs_of_one_person_all_load(browser: Browser, demo: Demo) -> None
     context.close()
 
 
-def test_train_now_trains_the_tiny_model_and_the_new_version_answers(page: Page, tmp_path: Path, model: Path) -> None:
+def test_a_night_is_watched_cancelled_resumed_and_reported_and_the_new_version_answers(
+    page: Page, tmp_path: Path, model: Path
+) -> None:
     seed_taste(tmp_path / "feedback.db", load_base(str(model), tmp_path), SEEDED)
     with demo_running(tmp_path, model, max_new_tokens=24) as demo, watched(page):
         page.goto(f"{demo.url}/school")
-        expect(page.locator("#counts")).to_contain_text(f"{SEEDED}duels decided", timeout=PATIENCE)
+        expect(page.locator("#counts")).to_contain_text(f"{SEEDED}duels decided", timeout=3 * PATIENCE)
+        expect(page.locator("#outlook")).to_contain_text("Worth running")
         page.get_by_role("radio", name="normal").check()
+        expect(page.locator("#outlook")).to_contain_text("A normal night usually takes")
         button(page, "Train now").click()
         expect(page.locator("#night")).to_contain_text("The night is", timeout=PATIENCE)
         expect(button(page, "Train now")).to_be_disabled()
-        expect(page.locator("#night")).to_contain_text("judgements", timeout=A_NIGHT)
+        expect(page.locator("#night-curves")).to_contain_text("KL to the initial model", timeout=A_NIGHT)
+        cancel_the_night(page)
+        expect(page.locator("#night-card")).to_contain_text("The night was stopped by hand.", timeout=A_NIGHT)
+        button(page, "Resume this night").click()
+        expect(page.locator("#night-stages")).to_contain_text("judgements", timeout=A_NIGHT)
         page.reload()
-        expect(page.locator("#night")).to_contain_text("judgements", timeout=PATIENCE)
+        expect(page.locator("#night-curves")).to_contain_text("Reward model: loss", timeout=PATIENCE)
         expect(button(page, "Train now")).to_be_enabled(timeout=A_NIGHT)
         expect(page.locator("#night")).to_contain_text("Promoted")
         expect(page.locator("#history")).to_contain_text("promoted")
+        read_the_report(page)
         [(champion,)] = demo.rows("SELECT version_id FROM champion")
         assert champion != INITIAL
         expect(page.locator("#counts")).to_contain_text(champion)
@@ -390,3 +399,22 @@ def test_train_now_trains_the_tiny_model_and_the_new_version_answers(page: Page,
         button(page, "Why this answer?").click()
         expect(page.locator("#why-card")).to_contain_text("nats from the untouched model", timeout=PATIENCE)
         expect(page.locator("#why-card")).to_contain_text(f"by the reward model of {champion}")
+
+
+def cancel_the_night(page: Page) -> None:
+    """Thinking it over once."""
+    button(page, "Cancel this night").click()
+    expect(page.locator("#cancel-sure")).to_contain_text("it can be resumed")
+    button(page, "No, go on").click()
+    expect(page.locator("#cancel-sure")).to_be_hidden()
+    button(page, "Cancel this night").click()
+    button(page, "Yes, stop it").click()
+
+
+def read_the_report(page: Page) -> None:
+    expect(page.locator("#report")).to_contain_text("Guards: all 12 hold")
+    page.get_by_text("Ten fixed prompts, before and after").click()
+    expect(page.locator("#report .fixed li")).to_have_count(10)
+    expect(page.locator("#report .fixed li .asked").first).to_be_visible()
+    page.wait_for_timeout(2500)  # some ticks: nothing changes, so what was unfolded stays so
+    expect(page.locator("#report .fixed li .asked").first).to_be_visible()

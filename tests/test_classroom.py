@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from demo.classroom import NO_REASONS, WINDOW, Classroom, Lesson, ThumbReasons, in_step
+from demo.classroom import WINDOW, Classroom, in_step
+from demo.lessons import NO_REASONS, Lesson, ThumbReasons
 from demo.writing import BrokenReplyError
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore

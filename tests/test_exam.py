@@ -13,7 +13,17 @@ from nightschool.model import BaseModel
 from nightschool.prompt_bank import bank_half
 from nightschool.records import Message, VerdictKind
 from tests.training_fixtures import random_answers, random_head, tiny_base
-from training.exam import ExamResult, Jury, Questions, disagreement, examine, initial_entropy, question_of
+from training.exam import (
+    ExamResult,
+    Jury,
+    Questions,
+    disagreement,
+    examine,
+    initial_entropy,
+    lost_most,
+    question_of,
+    wins_of,
+)
 from training.guards import guards_of
 from training.judgements import Answer
 from training.neutral_texts import neutral_texts, perplexity_ratio
@@ -102,6 +112,13 @@ def test_scores_are_the_reward_models_and_the_worst_replies_are_those_with_the_l
     assert exam.reward_after == pytest.approx(float(jury.reward_model.scores(new).mean()))
     margins = jury.examiner.scores(new) - jury.examiner.scores(old)
     assert exam.gain == pytest.approx(float(margins.mean()))
+    assert exam.worst_margins == pytest.approx([float(margins[place]) for place in exam.worst])
+    proxy = jury.reward_model.scores(new) - jury.reward_model.scores(old)
+    assert exam.proxy_win_rate == pytest.approx(float(wins_of(proxy).mean()))
+    assert exam.proxy_win_rate_low is not None
+    assert exam.proxy_win_rate_high is not None
+    assert exam.proxy_win_rate_low < exam.proxy_win_rate < exam.proxy_win_rate_high
+    assert exam.proxy_win_rate != exam.win_rate
     assert list(exam.worst) == sorted(range(24), key=lambda place: float(margins[place]))[:3]
     assert exam.entropy == pytest.approx(evaluate(policy, jury.reward_model, new, DRAWING).mean_entropy())
     report = exam.as_dict()
@@ -162,3 +179,10 @@ def test_the_question_is_the_last_message(base: BaseModel) -> None:
     assert "why" in text
     assert "hello" not in text
     assert "Be" not in text
+
+
+def test_of_each_prompt_only_its_worst_reply_counts_among_the_lost_and_only_what_lost() -> None:
+    # four prompts, two replies each: the first lost by 3 and 2, the second won, the third lost by 1, the fourth by 4
+    margins = torch.tensor([-2.0, -3.0, 1.0, 0.5, 2.0, -1.0, -4.0, 0.0])
+    assert lost_most(margins, 2) == (6, 1, 5)
+    assert lost_most(margins[2:4], 2) == ()

@@ -9,7 +9,8 @@ from nightschool.browsing import FeedbackFilter, FeedbackKind
 from nightschool.errors import BadInput
 from nightschool.examples import TrainerFormat
 from nightschool.feedback import FeedbackStore
-from nightschool.records import ThumbValue
+from nightschool.records import INITIAL, ThumbValue, VerdictKind, Version
+from nightschool.registry import VersionRegistry
 from tests.judged import judge_everything
 from tests.scripted_engine import ScriptedEngine
 from tests.talks import ANN, BOB, start_talk
@@ -19,10 +20,10 @@ EVERYTHING = FeedbackFilter()
 
 
 @pytest.fixture
-def room(store: FeedbackStore) -> FeedbackRoom:
+def room(store: FeedbackStore, registry: VersionRegistry) -> FeedbackRoom:
     judge_everything(store)
     judge_everything(store, BOB, "And electricity?")
-    return FeedbackRoom(store, ScriptedEngine())
+    return FeedbackRoom(store, ScriptedEngine(), registry)
 
 
 def test_a_visitor_sees_their_own_and_an_owner_everybodys(room: FeedbackRoom) -> None:
@@ -52,6 +53,15 @@ def test_pages_are_whole_and_one_too_far_is_the_last(room: FeedbackRoom, store: 
     first = room.shelf(VISITOR, Scope.MINE, EVERYTHING, -1, 0)
     assert (first.page, len(first.items)) == (0, PAGE_SIZE)
     assert room.shelf(Visitor("nobody", False), Scope.MINE, EVERYTHING, 3, 0).pages == 1
+
+
+def test_a_judgement_tells_which_versions_it_went_into(
+    room: FeedbackRoom, store: FeedbackStore, registry: VersionRegistry
+) -> None:
+    [duel, *_] = store.feedback(FeedbackFilter(person_id=ANN, kind=FeedbackKind.DUEL))
+    for name, sources in (("v1", [("duel", duel.id)]), ("v2", [("duel", duel.id), ("thumb", "of somebody")])):
+        registry.add(Version(name, INITIAL, f"2026-01-0{name[1]}", None, "base", "sha", VerdictKind.HELD), sources)
+    assert room.shelf(VISITOR, Scope.MINE, EVERYTHING, 0, 0).learned_by == {duel.id: ("v1", "v2")}
 
 
 def test_only_an_owner_deletes_what_is_somebody_elses(room: FeedbackRoom, store: FeedbackStore) -> None:

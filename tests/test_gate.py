@@ -34,7 +34,7 @@ ROLES = ["nobody", "stranger", "user", "owner"]
 
 # What stands behind each route that the libraries bring. A route that is not here fails: somebody has to look at it.
 DECLARED: dict[Door, str] = {
-    Door.PAGE: r"/|/(rank|school|feedback)/?",
+    Door.PAGE: r"/|/(rank|school|feedback|versions)/?",
     Door.OPEN: (
         r"/healthz|/login|/logout|/favicon\.ico|/robots\.txt|(/gradio_api)?/theme\.css|/(assets|static|svelte)/\{.+"
     ),

@@ -68,7 +68,14 @@ def test_the_command_prints_a_table_and_one_json_object(database: FeedbackDataba
     assert lines[2].split()[:3] == ["1", "*", "v1"]
     assert lines[3].split()[:3] == ["2", "initial", "1000"]
     assert lines[4].split()[:3] == ["-", "v2", "-"]
-    assert lines[-1].startswith("No rating")
+    assert lines[5].startswith("No rating")
+    # The matrix: 12 of 13 duels are 92 %, seen from both sides; v2 met nobody.
+    assert [line.split() for line in lines[-4:]] == [
+        ["won", "against", "v1", "initial", "v2"],
+        ["v1", ".", "92%", "of", "13", "."],
+        ["initial", "8%", "of", "13", ".", "."],
+        ["v2", ".", ".", "."],
+    ]
     told = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
     assert [row["version"] for row in told["ratings"]] == told["versions"] == ["v1", INITIAL, "v2"]
     assert [row["champion"] for row in told["ratings"]] == [True, False, False]

@@ -6,6 +6,7 @@ The child is a stand-in with the same arguments, lock and rows as the real night
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,29 +17,27 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from demo.catalogue import Words
-from demo.nights import REPOSITORY, Nights, NightStatus, Phase
-from demo.pages import school_view
+from demo.nights import CANCELLED, KILLED, REPOSITORY, Nights, NightStatus, Phase
 from nightschool.errors import BadInput, NightAlreadyRunning
-from nightschool.records import Night, NightState, Stage, VerdictKind
+from nightschool.records import Night, NightState, VerdictKind
 from nightschool.registry import NightBook
 from nightschool.schema import FeedbackDatabase
 
-ENGLISH = Words("en")
-Start = Callable[[str], Nights]
+Start = Callable[..., Nights]
 
 
 @pytest.fixture
 def nights_that(database: FeedbackDatabase, book: NightBook, tmp_path: Path) -> Iterator[Start]:
     """Makes `Nights` whose child behaves as named; children that are left are killed at the end."""
 
-    def make(behaviour: str) -> Nights:
+    def make(behaviour: str, grace: float = 20.0) -> Nights:
         return Nights(
             book,
             db=database.path,
             versions=tmp_path / "versions",
             environment={"STAND_IN": behaviour, "NIGHTSCHOOL_MODEL": "some-model"},
             command=[sys.executable, "-m", "tests.stand_in_night"],
+            grace=grace,
         )
 
     yield make
@@ -55,7 +54,7 @@ def wait_until(holds: Callable[[], Any], seconds: float = 20) -> None:
 
 
 def ended(nights: Nights) -> NightStatus:
-    wait_until(lambda: nights.status().phase not in {Phase.STARTING, Phase.RUNNING})
+    wait_until(lambda: nights.status().phase not in {Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
     return nights.status()
 
 
@@ -174,32 +173,105 @@ def test_an_unknown_effort_is_refused(nights_that: Start) -> None:
         nights_that("verdict").start("heroic", practice=False)
 
 
-# ---- what the page says --------------------------------------------------------------------------------------------
-
-STAGE = Stage("<ppo>", NightState.RUNNING, "2026-01-01T00:00:00.000000+00:00", None, 0.25, "step <1>")
-NIGHT = Night(
-    "n1", NightState.DONE, "quick", 0, False, "2026-01-01T00:00:00+00:00", "2026-01-01T00:02:05+00:00",
-    VerdictKind.PROMOTED, "It won <60 %> of the exam.", "v1", {"win_rate": 0.6, "kl": 0.1234, "notes": "<b>"}, (STAGE,),
-)  # fmt: skip
+# ---- stopping and going on -----------------------------------------------------------------------------------------
 
 
-def test_the_verdict_comes_with_its_reason_and_main_numbers() -> None:
-    card = school_view.night_card(NightStatus(Phase.ENDED, NIGHT), ENGLISH)
-    for part in ("Promoted", "It won &lt;60 %&gt; of the exam.", "60%", "0.123", "Version v1."):
-        assert part in card
+def test_a_cancelled_night_ends_by_itself_with_a_reason_and_can_be_resumed(nights_that: Start, book: NightBook) -> None:
+    nights = nights_that("waits")
+    nights.start("quick", practice=False)
+    pid = what_the_child_saw(book, running(nights))["pid"]
+    nights.cancel()
+    nights.cancel()  # a second click changes nothing
+    status = ended(nights)
+    assert status.night is not None
+    assert (status.night.state, status.night.reason) == (NightState.INTERRUPTED, "The night was stopped by hand.")
+    assert status.can_resume
+    wait_until(lambda: not psutil.pid_exists(pid))
+    again = nights_that("verdict")
+    again.resume()
+    wait_until(lambda: again.status().phase is Phase.ENDED)
+    resumed = again.status()
+    assert resumed.night is not None
+    assert (resumed.night.id, resumed.night.verdict) == (status.night.id, VerdictKind.SKIPPED)
+    assert not resumed.can_resume
+    with pytest.raises(BadInput, match="nothing to resume"):
+        again.resume()
 
 
-def test_nothing_that_was_written_elsewhere_becomes_html() -> None:
-    card = school_view.night_card(NightStatus(Phase.ENDED, NIGHT), ENGLISH)
-    log = school_view.log_lines([("2026-01-01T00:00:00", "<script>alert(1)</script>")], ENGLISH)
-    sentence = school_view.night_card(NightStatus(Phase.NOT_STARTED, None, "<i>no</i>"), ENGLISH)
-    for shown in (card, log, sentence, school_view.history_table([NIGHT], ENGLISH)):
-        assert "<script" not in shown
-        assert "<ppo" not in shown
-        assert "<i>" not in shown
+def test_a_night_that_an_earlier_server_or_the_command_line_started_is_cancelled_too(
+    nights_that: Start, database: FeedbackDatabase, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "tests.stand_in_night", "night", "--effort", "quick"]
+    arguments = ["--db", str(database.path), "--versions", str(tmp_path / "versions")]
+    environment = {**os.environ, "STAND_IN": "waits", "NIGHTSCHOOL_MODEL": "none"}
+    with subprocess.Popen([*command, *arguments], env=environment) as child:
+        nights = nights_that("verdict")
+        assert running(nights).pid == child.pid
+        nights.cancel()
+        assert child.wait(20) == 0
+    night = ended(nights).night
+    assert night is not None
+    assert night.reason == "The night was stopped by hand."
 
 
-def test_the_history_lists_the_newest_night_first_with_its_time() -> None:
-    table = school_view.history_table([NIGHT], ENGLISH)
-    assert "2 min 05 s" in table
-    assert table.index("<thead>") < table.index("promoted")
+def test_a_night_that_does_not_listen_is_killed_and_its_row_says_so(
+    nights_that: Start, book: NightBook, database: FeedbackDatabase, tmp_path: Path
+) -> None:
+    nights = nights_that("deaf", grace=0.3)
+    nights.start("quick", practice=False)
+    pid = what_the_child_saw(book, running(nights))["pid"]
+    nights.cancel()
+    assert nights.status().phase is Phase.STOPPING
+    with pytest.raises(NightAlreadyRunning):
+        nights.resume()
+    night = ended(nights).night
+    assert night is not None
+    assert (night.state, night.reason) == (NightState.INTERRUPTED, KILLED)
+    wait_until(lambda: not psutil.pid_exists(pid))
+
+
+def test_a_night_is_cancelled_before_it_has_a_row(nights_that: Start) -> None:
+    nights = nights_that("dawdles")
+    nights.start("quick", practice=False)
+    assert nights.status().phase is Phase.STARTING
+    nights.cancel()
+    status = ended(nights)
+    assert (status.phase, status.sentence) == (Phase.NOT_STARTED, CANCELLED)
+
+
+def test_where_no_night_runs_there_is_nothing_to_cancel_or_resume(nights_that: Start) -> None:
+    with pytest.raises(BadInput, match="No night is running"):
+        nights_that("verdict").cancel()
+    with pytest.raises(BadInput, match="nothing to resume"):
+        nights_that("verdict").resume()
+
+
+HOLD = """
+import sys, filelock
+lock = filelock.FileLock(sys.argv[1])
+lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_that_is_not_the_nights_is_never_signalled(
+    nights_that: Start, book: NightBook, database: FeedbackDatabase
+) -> None:
+    """The row names this very process; somebody else holds the lock."""
+    book.start("quick", 0, practice=False)
+    command = [sys.executable, "-c", HOLD, f"{database.path}.night.lock"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == "held\n"
+        nights = nights_that("verdict")
+        assert nights.status().phase is Phase.RUNNING
+        with pytest.raises(BadInput, match="cannot be found from here"):
+            nights.cancel()
+        with database.write() as db:  # the holder itself, but it began after the night took its row
+            db.execute("UPDATE nights SET pid = ?, taken_at = '2026-01-01T00:00:00+00:00'", [holder.pid])
+        with pytest.raises(BadInput, match="cannot be found from here"):
+            nights.cancel()
+        assert holder.poll() is None
+        holder.stdin.close()

@@ -82,6 +82,25 @@ def test_equal_versions_are_hardly_ever_promoted_however_often_one_looks(people:
     assert reached / 2000 <= 0.05
 
 
+@pytest.mark.parametrize(("threshold", "most"), [(PROMOTE_AT, 1 / 20), (ROLL_BACK_AT, 1 / 10)])
+def test_counted_exactly_one_persons_200_votes_on_equal_versions_reach_a_threshold_as_seldom_as_promised(
+    threshold: float, most: float
+) -> None:
+    # Every course of the votes at once: the chance of each number of wins among courses that have not reached it yet.
+    going, reached = {0: 1.0}, 0.0
+    for cast in range(1, 201):
+        after: dict[int, float] = {}
+        for wins, share in going.items():
+            for now in (wins, wins + 1):
+                if evidence(now, cast - now) >= threshold:
+                    reached += share / 2
+                else:
+                    after[now] = after.get(now, 0.0) + share / 2
+        going = after
+    assert most / 4 < reached <= most
+    assert reached + sum(going.values()) == pytest.approx(1.0)
+
+
 def test_a_version_that_wins_seven_in_ten_is_promoted_and_one_that_wins_three_rolled_back() -> None:
     chance = random.Random(3)
     fates: dict[float, list[Fate | None]] = {0.7: [], 0.3: []}

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from nightschool.prompt_bank import BankPrompt, PromptLanguage, bank_half, prompt_bank
+from nightschool.prompt_bank import BankPrompt, PromptLanguage, bank_half, fixed_prompts, prompt_bank
 
 LANGUAGES: tuple[PromptLanguage, ...] = get_args(PromptLanguage)
 SLICES = {"everyday", "story", "information", "code"}
@@ -79,3 +79,13 @@ def test_no_prompt_of_one_half_is_nearly_a_prompt_of_the_other(language: PromptL
     ]
     closest, one, other = max(pairs, key=lambda pair: pair[0])
     assert closest < LIKENESS, (one.text, other.text)
+
+
+def test_ten_fixed_prompts_of_both_languages_and_all_slices_stand_in_every_report() -> None:
+    fixed = fixed_prompts()
+    assert len({prompt.id for prompt in fixed}) == 10
+    assert {prompt.half for prompt in fixed} == {"exam"}
+    assert {(prompt.language, prompt.slice) for prompt in fixed} == {
+        (language, slice_) for language in LANGUAGES for slice_ in SLICES
+    }
+    assert fixed == fixed_prompts()

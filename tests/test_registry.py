@@ -1,6 +1,7 @@
 """Versions and the champion pointer; nights with their stages, log and curves."""
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -54,6 +55,51 @@ def test_a_promotion_moves_the_pointer_and_is_recorded_with_its_reason(
         {"version_id": INITIAL, "previous_id": "v1", "reason": "rolled back"},
     ]
     assert database.read().execute("SELECT count(*) FROM champion").fetchone()[0] == 1
+
+
+def test_terms_tell_who_answered_from_when_to_when(registry: VersionRegistry) -> None:
+    registry.add(version("v1"), [])
+    [only] = registry.terms()
+    assert (only.version, only.since, only.until) == (INITIAL, registry.get(INITIAL).created_at, None)
+    registry.promote("v1", "better")
+    registry.promote(INITIAL, "rolled back")
+    first, second, third = registry.terms()
+    assert [term.version for term in (first, second, third)] == [INITIAL, "v1", INITIAL]
+    assert (first.until, second.until, third.until) == (second.since, third.since, None)
+
+
+def test_the_mark_of_the_state_changes_with_every_event_and_with_nothing_else(registry: VersionRegistry) -> None:
+    marks = [registry.state_mark()]
+    assert registry.state_mark() == marks[0]
+    events: tuple[Callable[[], object], ...] = (
+        lambda: registry.add(version("v1"), []),
+        lambda: registry.promote("v1", "better"),
+        lambda: registry.promote(INITIAL, "back"),
+        lambda: registry.add(version("v2", "v1"), [("duel", "deleted")], rival=INITIAL),
+        lambda: registry.promote("v1", "again"),  # ends the probation, too
+        registry.retire_tainted,
+    )
+    for happen in events:
+        happen()
+        marks.append(registry.state_mark())
+    assert len(set(marks)) == len(marks)
+
+
+def test_receipts_are_counted_by_kind(registry: VersionRegistry) -> None:
+    registry.add(version("v1"), [("duel", "a"), ("duel", "b"), ("thumb", "c")])
+    registry.add(version("v2"), [])
+    assert registry.receipt_counts() == {"v1": {"duel": 2, "thumb": 1}}
+
+
+def test_what_a_night_found_is_told_of_the_version_it_made(registry: VersionRegistry, book: NightBook) -> None:
+    night = book.start("quick", 0, practice=True)
+    registry.add(replace(version("v1"), night_id=night), [])
+    report = {"win_rate": 0.6, "kl": 3.5, "training_set": "abc", "reason_zh": "更好", "samples": ["long"]}
+    book.finish(night, NightState.DONE, VerdictKind.PROMOTED, "better", version_id="v1", report=report)
+    [(name, found)] = book.figures().items()
+    assert (name, found.effort, found.practice, found.verdict) == ("v1", "quick", True, VerdictKind.PROMOTED)
+    assert (found.win_rate, found.win_rate_low, found.kl, found.training_set) == (0.6, None, 3.5, "abc")
+    assert (found.reason, found.reason_zh) == ("better", "更好")
 
 
 def test_promoting_an_unknown_version_changes_nothing(registry: VersionRegistry, database: FeedbackDatabase) -> None:

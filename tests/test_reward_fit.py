@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from nightschool.shares import wilson
 from tests.training_fixtures import random_answers, tiny_base
 from training.judgements import Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.reading import TrunkStates, read_texts
@@ -23,7 +24,7 @@ from training.reward_fit import (
     smoothing_of,
 )
 from training.reward_lora import refine
-from training.reward_metrics import gate, measure, wilson
+from training.reward_metrics import gate, measure
 from training.reward_model import load_head, pooled_states, save_head, zero_head
 from training.split import Side
 from training.trunk import SplitModel

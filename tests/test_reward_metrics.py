@@ -7,9 +7,10 @@ from itertools import combinations
 
 import pytest
 
+from nightschool.shares import wilson
 from training.judgements import Answer, Judgements, PairJudgement, Preferred, ThumbJudgement, facts_of_ranking
 from training.reward_fit import HeldOut
-from training.reward_metrics import gate, measure, wilson
+from training.reward_metrics import gate, measure
 from training.split import Side
 
 

@@ -39,6 +39,7 @@ NEVER_ON_A_PAGE = {
     "nightschool/settings.py",  # the start
 }
 NIGHT = ["invariants", "night_stages", "nightly", "reward_ladder", "reward_lora", "policy", "trunk", "learner"]
+NIGHT += ["coevolution"]
 
 
 def test_an_english_page_shows_the_sentence_as_it_is() -> None:
@@ -211,7 +212,7 @@ def test_the_end_of_a_probation_is_told_in_chinese_too(found: dict[str, float]) 
 
 def ended(verdict: VerdictKind | None, reason: str, report: dict[str, str]) -> str:
     night = Night("n", NightState.DONE, "quick", 1, False, MOMENT, MOMENT, verdict, reason, None, report)
-    return night_card(NightStatus(Phase.ENDED, night), CHINESE)
+    return night_card(NightStatus(Phase.ENDED, night), {}, {}, CHINESE)
 
 
 def test_the_school_page_shows_a_verdicts_reason_in_its_own_language() -> None:

@@ -80,6 +80,11 @@ def test_what_surely_loses_is_rejected_unless_the_examiner_cannot_be_trusted() -
     assert _decide(loser, UNTRUSTED).verdict is VerdictKind.HELD
 
 
+def test_what_loses_by_one_test_only_is_held() -> None:
+    # It loses often and little, and wins rarely and much: the share falls below one half, the score does not.
+    assert _decide(replace(GOOD, win_rate=0.3, win_rate_low=0.2, win_rate_high=0.4)).verdict is VerdictKind.HELD
+
+
 def test_an_exam_of_fewer_than_128_prompts_says_so() -> None:
     decision = _decide(replace(GOOD, prompts=64))
     assert decision.verdict is VerdictKind.PROMOTED
@@ -136,6 +141,13 @@ def test_guards_forgive_what_sampling_alone_does() -> None:
     # 4 of 128 replies empty where none was: 1 % and 1.645 sqrt(2 * .0156 * .984 / 128) = 2.5 % are allowed.
     assert _broken(replace(GOOD, candidate=replace(STEADY, empty=4 / 128))) == []
     assert _broken(replace(GOOD, candidate=replace(STEADY, empty=6 / 128))) == ["empty"]
+
+
+def test_copies_that_the_champion_has_too_are_not_held_against_the_candidate() -> None:
+    # Where the champion has 10 %, 11 % and 1.645 sqrt(2 x .14 x .86 / 128) = 7.1 % are allowed: 17 % may be, 19 % not.
+    copying = replace(STEADY, copies=0.10)
+    assert _broken(replace(GOOD, champion=copying, candidate=replace(STEADY, copies=0.17))) == []
+    assert _broken(replace(GOOD, champion=copying, candidate=replace(STEADY, copies=0.19))) == ["copies"]
 
 
 @pytest.mark.parametrize(

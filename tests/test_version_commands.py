@@ -28,7 +28,9 @@ class Owner:
     def types(self, *words: str, status: int = 0) -> str:
         """What is printed: on stdout, or on stderr where the command is refused."""
         where = ["--db", str(self.folder / "feedback.db")]
-        where += ["--versions", str(self.folder / "versions")] if words[0] in {"receipts", "promote"} else []
+        where += (
+            ["--versions", str(self.folder / "versions")] if words[0] in {"receipts", "promote", "rollback"} else []
+        )
         ended = CliRunner().invoke(app, [*words, *where])
         assert ended.exit_code == status, (ended.stdout, ended.stderr)
         return ended.stdout if status == 0 else ended.stderr
@@ -126,6 +128,34 @@ def test_what_deleted_judgements_made_is_marked_and_not_promoted(
     assert (first["id"], first["champion"], first["deleted_judgements"]) == (INITIAL, True, 0)
     assert (second["id"], second["champion"], second["deleted_judgements"]) == ("v1", False, 1)
     assert owner.types("versions").splitlines()[1].endswith("retired: 1 of its judgements were deleted")
+
+
+def test_a_rollback_goes_to_the_version_that_answered_before(owner: Owner, registry: VersionRegistry) -> None:
+    assert owner.types("rollback") == "initial answers from the next reply on.\n"
+    assert owner.types("rollback") == "v1 answers from the next reply on.\n"  # the one before that
+    assert [term.version for term in registry.terms()] == [INITIAL, "v1", INITIAL, "v1"]
+
+
+def test_a_rollback_passes_over_what_may_not_answer(
+    owner: Owner, database: FeedbackDatabase, registry: VersionRegistry
+) -> None:
+    made = replace(registry.get("v1"), id="v2", manifest_sha256=None)
+    registry.add(made, [], promote_because="better still")
+    delete_the_thumb(database)  # v1, the one before, is tainted by it
+    assert owner.types("rollback") == "initial answers from the next reply on.\n"
+
+
+def test_a_rollback_without_anything_before_and_to_a_damaged_one_is_refused(
+    owner: Owner, registry: VersionRegistry
+) -> None:
+    (owner.folder / "versions" / "v1" / "config.json").write_text("{}")
+    owner.types("rollback")
+    assert "is damaged (config.json was changed)" in owner.types("rollback", status=1)
+    assert registry.champion().id == INITIAL
+
+
+def test_a_fresh_school_has_nothing_to_go_back_to(tmp_path: Path, database: FeedbackDatabase) -> None:
+    assert "none to go back to" in Owner(tmp_path).types("rollback", status=1)
 
 
 def test_a_damaged_version_is_not_promoted(owner: Owner, registry: VersionRegistry) -> None:

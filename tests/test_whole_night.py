@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from nightschool.browsing import FeedbackKind
+from nightschool.coevolution import COEVOLUTION, read_matrix
 from nightschool.embedded_engine import EmbeddedEngine
 from nightschool.feedback import FeedbackStore
 from nightschool.files import MANIFEST, manifest_fault
@@ -92,8 +93,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
 ) -> None:
     seed_taste(tmp_path / "feedback.db", base, 120)
     before = json.loads(_run(tmp_path, model, "status", "--json").stdout)
-    assert before["champion"] == "initial"
-    assert before["missing_judgements"] == 0
+    assert (before["champion"], before["missing_judgements"]) == ("initial", 0)
 
     report = _night(tmp_path, model, effort="normal", tokens=24)
     assert report["verdict"] == "promoted", report["reason"]
@@ -108,13 +108,15 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
         "ppo",
         "exam",
         "verdict",
+        "coevolution",
     }
     _tells_its_exam(report)
     version_id = str(report["version"])
     folder = tmp_path / "versions" / version_id
     assert manifest_fault(folder) is None
     kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
-    assert kinds == {".json", ".safetensors", ".parquet"}
+    assert kinds == {".json", ".safetensors", ".parquet", ".md"}
+    assert str(report["reason_zh"]) in (folder / "report.md").read_text(encoding="utf-8")
     assert len(json.loads((folder / "receipts.json").read_text())) == 120
 
     with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
@@ -134,6 +136,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     listed = json.loads(_run(tmp_path, model, "versions", "--json").stdout)
     assert [(version["id"], version["champion"]) for version in listed] == [("initial", False), (version_id, True)]
 
+    _has_opinions(tmp_path / "versions", version_id)
     _cards_and_receipts(tmp_path, model, base, report)
 
     shown = _run(tmp_path, model, "samples", version_id, "--json").stdout.splitlines()
@@ -161,11 +164,21 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
 def _tells_its_exam(report: dict[str, Any]) -> None:
     assert "新版本更好" in report["reason_zh"]
     assert report["replies"] == 2
-    assert 100 <= report["prompts"] < 128  # some of the bank's were judged on the training side...
-    assert f"{report['prompts']} prompts, where 128 are usual" in report["reason"]  # ...which is told
+    assert report["prompts"] == 128  # although some of the bank's were judged on the training side
+    assert "are usual" not in report["reason"]
+    assert report["proxy_win_rate_low"] < report["proxy_win_rate"] < report["proxy_win_rate_high"]
+    assert report["alarm"] is report["alarm_zh"] is None
     assert len(report["guards"]) == 12
     assert all(guard["holds"] for guard in report["guards"].values())
     assert (len(report["samples"]), len(report["worst"])) == (10, 3)
+
+
+def _has_opinions(versions: Path, version_id: str) -> None:
+    """The night left a matrix, in which the version's own reward model likes what it made of it."""
+    matrix = read_matrix(versions, ["initial", version_id])
+    assert matrix is not None
+    assert (matrix.judges, matrix.versions) == ((version_id,), ("initial", version_id))
+    assert matrix.cells[version_id, version_id].gain > 0
 
 
 def _goes_back(folder: Path, model: Path, version_id: str) -> None:
@@ -307,7 +320,7 @@ def test_a_night_killed_in_any_stage_leaves_the_champion_and_is_resumed_to_the_v
         with closing(FeedbackDatabase(folder / "feedback.db")) as database:
             assert [version.id for version in VersionRegistry(database).list()] == ["initial", expected]
             assert [night.state for night in NightBook(database).nights()] == [NightState.DONE]
-        assert {path.name for path in (folder / "versions").iterdir()} == {expected}  # no debris
+        assert {path.name for path in (folder / "versions").iterdir()} - {COEVOLUTION} == {expected}  # no debris
     again = _run(folder, model, "resume")
     assert again.returncode == 1
     assert "nothing to resume" in again.stderr

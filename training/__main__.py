@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nightschool import promoting
 from nightschool.errors import NightAlreadyRunning, StoreError
 from nightschool.examples import TrainerFormat
 from nightschool.feedback import FeedbackStore
@@ -20,20 +21,25 @@ from nightschool.records import IMPORTER, Night, NightState
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
+from nightschool.standings import standings_to_json
 from nightschool.trainer_files import ending_of, file_of
-from nightschool.version_check import check_files
+from training.coevolution_command import coevolution_command
 from training.effort import effort_named
 from training.night_lock import night_lock
 from training.priority import step_back
 from training.receipts import judgements_of
 from training.reward_command import app as reward_app
-from training.shortage import shortage_of
+from training.shortage import counted, shortage_of
+from training.stopping import stop_when_asked
 from training.telling import opened, told
+from training.try_command import try_version
 from training.version_commands import add_version_commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train NightSchool from what people judged.")
 app.add_typer(reward_app, name="reward")
 add_version_commands(app)
+app.command("coevolution")(coevolution_command)
+app.command(name="try")(try_version)
 
 Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db).")]
 Versions = Annotated[Path | None, typer.Option(help="Folder of the versions (default versions/).")]
@@ -60,6 +66,7 @@ def night(
     with told():
         settings = load_settings(db=db, versions=versions, model=model, effort=effort, lora_layers=lora_layers)
         chosen = effort_named(settings.effort)
+        stop_when_asked()
         step_back()
         from training.night_stages import NightPlan
         from training.nightly import run_night
@@ -74,6 +81,7 @@ def resume(db: Db = None, versions: Versions = None, as_json: AsJson = False) ->
     """Go on with the last night where it was killed or failed: every stage and every iteration of PPO is kept."""
     with told():
         settings = load_settings(db=db, versions=versions)
+        stop_when_asked()
         step_back()
         from training.nightly import resume_night
 
@@ -126,6 +134,9 @@ def status(db: Db = None, as_json: AsJson = False) -> None:
             "judgements": len(judgements.sources()),
             "new_judgements": shortage.new,
             "missing_judgements": shortage.missing,
+            "kinds": counted(judgements, registry),
+            "training_judgements": round(shortage.training, 1),
+            "is_rebuild": shortage.is_rebuild,
             "probation": _probation(registry, FeedbackStore(database)),
             "last_night": None
             if last is None
@@ -167,7 +178,7 @@ def leaderboard(db: Db = None, as_json: AsJson = False) -> None:
         registry = VersionRegistry(database)
         champion = registry.champion().id
         board = boards.leaderboard(registry.list(retired=True), FeedbackStore(database).snapshot().duels)
-    found = boards.as_json(board, champion) if as_json else None
+    found = standings_to_json(board, champion) if as_json else None
     print("\n".join(boards.in_lines(board, champion)) if found is None else json.dumps(found, indent=2))
 
 
@@ -177,10 +188,18 @@ def promote(version: str, db: Db = None, versions: Versions = None) -> None:
     with told():
         settings = load_settings(db=db, versions=versions)
         with opened(settings) as database:
-            registry = VersionRegistry(database)
-            check_files(settings.versions / version, registry.get(version))
-            registry.promote(version, "by hand")
+            promoting.promote(VersionRegistry(database), settings.versions, version)
     print(f"{version} answers from the next reply on.")
+
+
+@app.command()
+def rollback(db: Db = None, versions: Versions = None) -> None:
+    """Go back to the version that answered before this one."""
+    with told():
+        settings = load_settings(db=db, versions=versions)
+        with opened(settings) as database:
+            before = promoting.roll_back(VersionRegistry(database), settings.versions)
+    print(f"{before.id} answers from the next reply on.")
 
 
 @app.command()

@@ -17,6 +17,7 @@ from nightschool.records import Version
 from nightschool.version_folder import POLICY
 from training.policy import Policy
 from training.receipt_check import Receipt, receipts_to_json
+from training.report_text import markdown_of
 from training.reward_folder import save_reward_model
 from training.reward_model import RewardModel, save_head
 from training.rollout_record import write_rollouts
@@ -48,7 +49,9 @@ def save_candidate(
         save_reward_model(reward_model, temporary / REWARD)
         save_head(examiner.head, temporary / REWARD / "examiner.safetensors")
         write_rollouts(temporary, rollouts, version_id)
-        write_json(temporary / "report.json", report | {"version": version_id})
+        told = report | {"version": version_id}
+        write_json(temporary / "report.json", told)
+        (temporary / "report.md").write_text(markdown_of(told), encoding="utf-8")
         write_json(temporary / "receipts.json", receipts_to_json(receipts))
         write_json(
             temporary / "config.json",

@@ -72,7 +72,7 @@ class ExamResult:
     """The win rate that would be left if both sides wrote equally long replies."""
     reward_before: float
     reward_after: float
-    """Mean z of the reward model that PPO trained against, champion and candidate."""
+    """Mean z of the reward model that PPO trained against (the proxy), champion and candidate."""
     examiner_before: float
     examiner_after: float
     kl: float
@@ -92,11 +92,17 @@ class ExamResult:
     champion: Conduct
     candidate: Conduct
     worst: tuple[int, ...] = ()
-    """Places of the replies that lost most, the worst first."""
+    """Places of the replies that lost most, the worst first, one of each prompt."""
+    worst_margins: tuple[float, ...] = ()
+    """By how much the examiner scores them lower than the champion's: below 0."""
+    proxy_win_rate: float | None = None
+    """The share won by the reward model that PPO trained against. None: the night began before this was measured."""
+    proxy_win_rate_low: float | None = None
+    proxy_win_rate_high: float | None = None
 
     def as_dict(self) -> dict[str, object]:
         """For reports: conduct as `champion_length`, `candidate_length` and so on."""
-        hidden = {"champion", "candidate", "worst"}
+        hidden = {"champion", "candidate", "worst", "worst_margins"}
         flat = {name: value for name, value in asdict(self).items() if name not in hidden}
         for side in ("champion", "candidate"):
             flat |= {f"{side}_{name}": value for name, value in asdict(getattr(self, side)).items()}
@@ -122,16 +128,19 @@ def examine(
     pooled_old, pooled_new = jury.examiner.pooled(old), jury.examiner.pooled(new)
     judged_old, judged_new = jury.examiner.head.scores(pooled_old), jury.examiner.head.scores(pooled_new)
     margins = judged_new - judged_old
+    rewards_old, rewards_new = _rewards(jury, old, pooled_old), _rewards(jury, new, pooled_new)
+    proxy = clustered_bounds(wins_of(rewards_new - rewards_old), components, seed)
     leads = torch.tensor([len(b.token_ids) - len(a.token_ids) for a, b in zip(old, new, strict=True)]).double()
     doubt_before, doubt_after, heads_for = disagreement(jury.heads, pooled_old, pooled_new)
     before, after = _conducts(base, old, new)
+    worst = lost_most(margins, questions.replies)
     result = ExamResult(
         prompts=len(questions.prompts),
         replies=questions.replies,
         components=len(set(components)),
         **compared(margins, components, leads, seed),
-        reward_before=float(_rewards(jury, old, pooled_old).mean()),
-        reward_after=float(_rewards(jury, new, pooled_new).mean()),
+        reward_before=float(rewards_old.mean()),
+        reward_after=float(rewards_new.mean()),
         examiner_before=float(judged_old.mean()),
         examiner_after=float(judged_new.mean()),
         kl=rollout.mean_kl(),
@@ -145,9 +154,25 @@ def examine(
         base_untouched=fingerprint(base.model) == base.fingerprint,
         champion=before,
         candidate=after,
-        worst=tuple(margins.argsort(stable=True)[:WORST].tolist()),
+        worst=worst,
+        worst_margins=tuple(margins[list(worst)].tolist()),
+        proxy_win_rate=proxy.mean,
+        proxy_win_rate_low=proxy.low,
+        proxy_win_rate_high=proxy.high,
     )
     return result, old, new
+
+
+def wins_of(margins: Tensor) -> Tensor:
+    """1 for a reply that scores higher, one half for equal scores. [replies] -> [replies], float64."""
+    return (margins > 0).double() + 0.5 * (margins == 0).double()
+
+
+def lost_most(margins: Tensor, replies: int) -> tuple[int, ...]:
+    """Places of the worst reply to each of the (at most three) prompts that lost most. margins [prompts * replies]."""
+    worst = margins.view(-1, replies).min(1)
+    prompts = worst.values.argsort(stable=True)[:WORST].tolist()
+    return tuple(prompt * replies + int(worst.indices[prompt]) for prompt in prompts if worst.values[prompt] < 0)
 
 
 def compared(
@@ -157,7 +182,7 @@ def compared(
 
     margins, leads [replies]: by how much the candidate's reply scores higher, and by how many tokens it is longer.
     """
-    wins = (margins > 0).double() + 0.5 * (margins == 0).double()
+    wins = wins_of(margins)
     rate, gain = (clustered_bounds(values, components, seed, draws) for values in (wins, margins))
     signs = sign_test(margins, components)
     return {

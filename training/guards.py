@@ -42,7 +42,8 @@ class Guard:
 
 def guards_of(exam: ExamResult) -> list[Guard]:
     """Every guard with its figure and the limit it was held against; those without a figure are left out."""
-    return [*_of_the_policy(exam), *_of_replies(exam), *_of_doubt(exam)]
+    looks = (_of_the_policy, _of_ends, _of_repetition, _of_script, _of_doubt)
+    return [guard for look in looks for guard in look(exam)]
 
 
 def _of_the_policy(exam: ExamResult) -> list[Guard]:
@@ -91,19 +92,12 @@ def _of_the_policy(exam: ExamResult) -> list[Guard]:
     ]
 
 
-def _of_replies(exam: ExamResult) -> list[Guard]:
+def _of_ends(exam: ExamResult) -> list[Guard]:
+    """How long replies are and how they end."""
     old, new = exam.champion, exam.candidate
-
-    def forgiven(before: float, after: float) -> float:
-        return chance((before + after) / 2, exam.prompts)
-
-    least_finished = old.finished - FINISHED_LOST - forgiven(old.finished, new.finished)
-    most_empty = EMPTY_LIMIT + forgiven(old.empty, new.empty)
-    most_looping = old.looping + LOOPING_ADDED + forgiven(old.looping, new.looping)
-    least_in_script = SCRIPT_KEPT * old.in_script - forgiven(old.in_script, new.in_script)
-    most_copies = max(COPIES_LIMIT, old.copies + COPIES_ADDED) + forgiven(old.copies, new.copies)
-    shorter = new.length < old.length
-    length_limit = (LENGTH_LOW if shorter else LENGTH_HIGH) * old.length
+    length_limit = (LENGTH_LOW if new.length < old.length else LENGTH_HIGH) * old.length
+    least_finished = old.finished - FINISHED_LOST - _forgiven(exam, old.finished, new.finished)
+    most_empty = EMPTY_LIMIT + _forgiven(exam, old.empty, new.empty)
     return [
         Guard(
             "length",
@@ -132,6 +126,16 @@ def _of_replies(exam: ExamResult) -> list[Guard]:
             new.empty <= most_empty,
             Said(f"{new.empty:.0%} of its replies are empty", f"它有 {new.empty:.0%} 的回答是空的"),
         ),
+    ]
+
+
+def _of_repetition(exam: ExamResult) -> list[Guard]:
+    """Whether a reply repeats itself, words, or other replies."""
+    old, new = exam.champion, exam.candidate
+    most_looping = old.looping + LOOPING_ADDED + _forgiven(exam, old.looping, new.looping)
+    least_variety = VARIETY_KEPT * old.variety
+    most_copies = max(COPIES_LIMIT, old.copies + COPIES_ADDED) + _forgiven(exam, old.copies, new.copies)
+    return [
         Guard(
             "looping",
             new.looping,
@@ -145,22 +149,11 @@ def _of_replies(exam: ExamResult) -> list[Guard]:
         Guard(
             "variety",
             new.variety,
-            VARIETY_KEPT * old.variety,
-            new.variety >= VARIETY_KEPT * old.variety,
+            least_variety,
+            new.variety >= least_variety,
             Said(
                 f"only {new.variety:.0%} of its word pairs differ (the champion's: {old.variety:.0%})",
                 f"它只有 {new.variety:.0%} 的相邻词对互不相同（现任版本：{old.variety:.0%}）",
-            ),
-        ),
-        Guard(
-            "script",
-            new.in_script,
-            least_in_script,
-            new.in_script >= least_in_script,
-            Said(
-                f"only {new.in_script:.0%} of its replies are in the script of their question (the champion's: "
-                f"{old.in_script:.0%})",
-                f"它只有 {new.in_script:.0%} 的回答与问题使用同一种文字（现任版本：{old.in_script:.0%}）",
             ),
         ),
         Guard(
@@ -177,6 +170,17 @@ def _of_replies(exam: ExamResult) -> list[Guard]:
     ]
 
 
+def _of_script(exam: ExamResult) -> list[Guard]:
+    """Whether questions are answered in their own script."""
+    old, new = exam.champion.in_script, exam.candidate.in_script
+    least = SCRIPT_KEPT * old - _forgiven(exam, old, new)
+    said = Said(
+        f"only {new:.0%} of its replies are in the script of their question (the champion's: {old:.0%})",
+        f"它只有 {new:.0%} 的回答与问题使用同一种文字（现任版本：{old:.0%}）",
+    )
+    return [Guard("script", new, least, new >= least, said)]
+
+
 def _of_doubt(exam: ExamResult) -> list[Guard]:
     """The heads disagree far more than on the champion's replies, and not even all of them find the new ones better."""
     if exam.doubt_before is None or exam.doubt_after is None:
@@ -191,6 +195,10 @@ def _of_doubt(exam: ExamResult) -> list[Guard]:
     )
     holds = exam.doubt_after <= limit or exam.heads_for == exam.heads
     return [Guard("doubt", exam.doubt_after, limit, holds, said)]
+
+
+def _forgiven(exam: ExamResult, before: float, after: float) -> float:
+    return chance((before + after) / 2, exam.prompts)
 
 
 def chance(share: float, prompts: int) -> float:

@@ -5,11 +5,10 @@ neither was preferred.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from nightschool.records import Duel, DuelOutcome, Version
-from training.ratings import Contest, Leaderboard, Outcome, Rating, rate
+from nightschool.standings import Leaderboard, Rating
+from training.ratings import Contest, Outcome, rate
 
 OUTCOMES = {
     DuelOutcome.LEFT: Outcome.LEFT,
@@ -36,14 +35,6 @@ def contests_of(duels: Sequence[Duel]) -> list[Contest]:
     ]
 
 
-def as_json(board: Leaderboard, champion: str) -> dict[str, Any]:
-    """The leaderboard as one JSON object."""
-    found = asdict(board)
-    for row in found["ratings"]:
-        row["champion"] = row["version"] == champion
-    return found
-
-
 def in_lines(board: Leaderboard, champion: str) -> list[str]:
     """The leaderboard as a table a person can read."""
     if not board.duels:
@@ -59,7 +50,23 @@ def in_lines(board: Leaderboard, champion: str) -> list[str]:
         lines.append("No rank: the votes cannot tell that version from any other yet.")
     if any(rating.rating is None for rating in board.ratings):
         lines.append("No rating: no duel connects that version with the others.")
+    return [*lines, "", *_matrix(board)]
+
+
+def _matrix(board: Leaderboard) -> list[str]:
+    """Who beat whom: the share that the row won of its duels with the column (ties as half), and how many they were."""
+    width = max(len(version) for version in board.versions)
+    head = "  ".join(f"{_short(version):>9}" for version in board.versions)
+    lines = [f"{'won against':<{width}}  {head}".rstrip()]
+    for version, shares, meetings in zip(board.versions, board.win_shares, board.meetings, strict=True):
+        cells = ["." if share is None else f"{share:.0%} of {met}" for share, met in zip(shares, meetings, strict=True)]
+        lines.append(f"{version:<{width}}  " + "  ".join(f"{cell:>9}" for cell in cells))
     return lines
+
+
+def _short(version: str) -> str:
+    """`v12` of `v12-1a2b3c4d`: the number says which."""
+    return version.split("-", 1)[0][:9]
 
 
 def _line(rating: Rating, champion: str) -> str:

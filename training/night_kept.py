@@ -102,5 +102,6 @@ def exam_to_json(exam: ExamResult, before: Sequence[Answer], after: Sequence[Ans
 def exam_from_json(kept: Json) -> tuple[ExamResult, list[Answer], list[Answer]]:
     """The way back."""
     sides = {side: Conduct(**kept["exam"][side]) for side in ("champion", "candidate")}
-    exam = ExamResult(**kept["exam"] | sides | {"worst": tuple(kept["exam"]["worst"])})
+    lost = {name: tuple(kept["exam"].get(name, ())) for name in ("worst", "worst_margins")}
+    exam = ExamResult(**kept["exam"] | sides | lost)
     return exam, answers_from_json(kept["before"]), answers_from_json(kept["after"])

@@ -24,7 +24,7 @@ class NightLog:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """A named stage: a row while it runs, its seconds when it ends, `failed` when it raises."""
+        """A named stage: a row while it runs, its seconds when it ends; `failed` when it raises, or `interrupted`."""
         self._position += 1
         self._stage = name
         self._book.start_stage(self._night_id, self._position, name)
@@ -32,6 +32,9 @@ class NightLog:
         began = time.monotonic()
         try:
             yield
+        except KeyboardInterrupt:
+            self._book.end_stage(self._night_id, self._position, NightState.INTERRUPTED, time.monotonic() - began, "")
+            raise
         except BaseException as error:
             detail = str(error) or type(error).__name__
             self._book.end_stage(self._night_id, self._position, NightState.FAILED, time.monotonic() - began, detail)

@@ -20,8 +20,10 @@ from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from nightschool.version_folder import POLICY, load_policy, trained_layers
 from training.candidate import save_candidate, told_when_unwritable
+from training.coevolution import forget
 from training.effort import Effort
 from training.exam import ExamResult, Jury, Questions, examine
+from training.fixed_samples import Sample, fixed_samples, worst_samples
 from training.judgements import Answer, Judgements
 from training.learner import Learner
 from training.night_kept import (
@@ -40,6 +42,7 @@ from training.policy import Policy
 from training.ppo import train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
+from training.prompts import components_of, exam_prompts
 from training.ptx import examples_of, trusted
 from training.receipt_check import (
     Receipt,
@@ -60,8 +63,6 @@ from training.version_report import told_twice
 
 KEPT_SETTINGS = ("model", "dtype", "temperature", "max_new_tokens", "reward_start", "lora_layers")
 """What a resumed night takes from its beginning, whatever the settings are now."""
-SAMPLES = 10
-"""Prompts of the exam whose replies before and after the report shows."""
 HEADS = 5
 """Heads whose disagreement an exam looks at: linear fits on states that are read anyway."""
 
@@ -107,6 +108,8 @@ class Stages:
             "reward_before": None,
             "reward_after": None,
             "win_rate": None,
+            "alarm": None,
+            "alarm_zh": None,
         }
 
     def told(self) -> AbstractContextManager[None]:
@@ -130,6 +133,8 @@ class Stages:
         for version_id in retired:  # people's words are in its samples
             shutil.rmtree(self.plan.settings.versions / version_id, ignore_errors=True)
         names = ", ".join(retired)
+        with self.told():
+            forget(self.plan.settings.versions, retired)
         self.log.say(f"Retired {names}: judgements that made them were deleted. {self.registry.champion().id} answers.")
         if self.champion_before in retired:
             self.work.remove()
@@ -215,6 +220,7 @@ class Stages:
                 seed=self.plan.seed,
                 say=self.log.say,
                 progress=self.log.progress,
+                record=self.log.curve,
                 heads=HEADS,
             )
             with self.told():
@@ -306,6 +312,13 @@ class Stages:
 
         return with_initial(table, first, scores, decode)
 
+    def questions(self, base: BaseModel, judgements: Judgements) -> Questions:
+        """What this night's exam asks: as many exams as there were before, so far the rings of prompts have turned."""
+        reports = [night.report or {} for night in self.book.nights() if night.id != self.id]
+        turn = sum(report.get("win_rate") is not None for report in reports)
+        prompts = exam_prompts(base, judgements, self.plan.effort.exam_prompts, turn)
+        return Questions(prompts, components_of(prompts, judgements), self.plan.effort.exam_replies)
+
     def exam(
         self, policy: Policy, champion: Any, fitted: FittedReward, questions: Questions, drawing: Drawing
     ) -> tuple[ExamResult, list[Answer], list[Answer]]:
@@ -318,19 +331,21 @@ class Stages:
             self.work.keep("exam", exam_to_json(*found))
         return found
 
-    def tell_exam(self, exam: ExamResult, base: BaseModel, before: list[Answer], after: list[Answer]) -> None:
+    def samples(self, policy: Policy, champion: Any, drawing: Drawing) -> list[Sample]:
+        """The fixed prompts before and after, for people to read."""
+        kept = self.work.kept("samples")
+        if kept is not None:
+            return list(kept)
+        found = fixed_samples(policy, champion, drawing)
+        with self.told():
+            self.work.keep("samples", found)
+        return found
+
+    def tell_exam(
+        self, exam: ExamResult, base: BaseModel, before: list[Answer], after: list[Answer], samples: list[Sample]
+    ) -> None:
         self.report |= exam.as_dict()
-        decode = base.tokenizer.decode
-
-        def told(place: int) -> dict[str, str]:
-            return {
-                "prompt": decode(before[place].prompt_ids, skip_special_tokens=False)[-400:],
-                "before": decode(before[place].token_ids, skip_special_tokens=True),
-                "after": decode(after[place].token_ids, skip_special_tokens=True),
-            }
-
-        fixed = range(0, len(before), exam.replies)[-SAMPLES:]  # the bank's come last: those are asked every night
-        self.report |= {"samples": [told(place) for place in fixed], "worst": [told(place) for place in exam.worst]}
+        self.report |= {"samples": samples, "worst": worst_samples(exam, base, before, after)}
         self.log.say(
             f"Exam: {exam.win_rate:.0%} of {exam.prompts} prompts won, reward {exam.reward_before:+.2f} -> "
             f"{exam.reward_after:+.2f}, KL {exam.kl:.2f}."

@@ -18,14 +18,15 @@ from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from training.candidate import told_when_unwritable
+from training.coevolution import coevolve
 from training.effort import effort_named
-from training.exam import Questions
 from training.invariants import TrainingBroken
+from training.night_alarm import look_over
 from training.night_lock import night_lock
 from training.night_log import NightLog
 from training.night_stages import KEPT_SETTINGS, NightPlan, Stages
 from training.night_work import NightWork, sweep
-from training.prompts import components_of, exam_prompts, practice_prompts
+from training.prompts import practice_prompts
 from training.reward_metrics import THE_EXAMINER, gate
 from training.rollout import Drawing
 from training.shortage import shortage_of
@@ -196,19 +197,21 @@ class _Night:
             self.stages.ppo(policy, reward_model, watcher, judgements, fitted.distrusted, practice_on, drawing)
             rollouts = self.stages.rollouts(split, reward_model, initial, drawing)
         with self._stage("exam"):
-            prompts = exam_prompts(base, judgements, effort.exam_prompts)
-            questions = Questions(prompts, components_of(prompts, judgements), effort.exam_replies)
+            questions = self.stages.questions(base, judgements)
             exam, before, after = self.stages.exam(policy, champion, fitted, questions, drawing)
-            self.stages.tell_exam(exam, base, before, after)
+            self.stages.tell_exam(exam, base, before, after, self.stages.samples(policy, champion, drawing))
         with self._stage("verdict"):
             decision = decide(exam, examiner_fault, practice=practice, promotion=self.plan.settings.promotion)
             verdict, reason = decision.verdict, decision.reason
+            self.report |= look_over(self.report, self.book, self.stages.feedback, self.log.say)
             self.report |= decision.as_dict() | {"promotion": self.plan.settings.promotion}
             if self.registry.champion().id != self.stages.champion_before:
                 verdict, reason = VerdictKind.HELD, CHANGED_BY_HAND
             elif taken_back := self.stages.taken_back(judgements):
                 verdict, reason = VerdictKind.HELD, judgements_gone(taken_back)
             version = self.stages.save(policy, fitted, base, judgements, rollouts, verdict, reason)
+        with self._stage("coevolution"):
+            coevolve(self.plan.settings, self.registry, base, self.log.say)
         return verdict, reason, version.id
 
     @contextmanager

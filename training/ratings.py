@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from nightschool.records import INITIAL
+from nightschool.standings import Leaderboard, Rating
 
 RIDGE = 0.1
 """Precision of the prior on each strength: a standard deviation of 3.2 (550 points of Elo)."""
@@ -47,41 +48,6 @@ class Contest:
     outcome: Outcome
     person: str
     conversation: str
-
-
-@dataclass(frozen=True)
-class Rating:
-    """One version's place. Without a rating it is not connected with the others: it cannot be compared."""
-
-    version: str
-    duels: int
-    wins: int
-    ties: int
-    losses: int
-    rating: float | None
-    low: float | None
-    high: float | None
-    """95 % interval."""
-    rank: int | None
-    """1 and the number of versions that are surely better; None where no other version is surely better or worse."""
-
-
-@dataclass(frozen=True)
-class Leaderboard:
-    """All versions, the highest rating first, those without one last."""
-
-    ratings: tuple[Rating, ...]
-    duels: int
-    people: int
-    drawn: str
-    """What the intervals were drawn from: people or conversations."""
-    tie_strength: float | None
-    """nu: a tie is nu / (2 + nu) likely between equal versions. None without a duel."""
-    versions: tuple[str, ...]
-    """Rows and columns of the matrix, in the order of the ratings."""
-    win_shares: tuple[tuple[float | None, ...], ...]
-    """Row's share of wins against column, ties as half; None where they never met."""
-    meetings: tuple[tuple[int, ...], ...]
 
 
 def rate(versions: Sequence[str], contests: Sequence[Contest], *, seed: int = 0, draws: int = DRAWS) -> Leaderboard:

@@ -16,7 +16,7 @@ from training.judgements import NOBODY, Answer, Judgements
 from training.reading import TrunkStates, read_texts
 from training.reward_fit import HeldOut, cross_validate, fit_head, make_batch, mean_log_loss, predict, smoothing_of
 from training.reward_lora import Refinement, refine
-from training.reward_metrics import RewardMetrics, measure
+from training.reward_metrics import RewardMetrics, figures_of, measure
 from training.reward_model import RewardHead, RewardModel
 from training.split import Side
 from training.trunk import SplitModel
@@ -69,10 +69,12 @@ def fit_reward(
     seed: int,
     say: Callable[[str], None],
     progress: Callable[[float, str], None],
+    record: Callable[[int, dict[str, float]], None] = lambda look, figures: None,
     heads: int = 0,
 ) -> FittedReward:
     """Fit both models. `initial`: replies of the initial model, on whose scale scores are told; `now` dates weights.
 
+    `record` is told of each look at held-out judgements: first of the head alone, then while a LoRA is tried.
     `heads`: how many heads on draws are wanted beside them.
     """
     judgements = settled(judgements, now)
@@ -86,9 +88,12 @@ def fit_reward(
     ridge, out_of_fold = cross_validate(features, train, row_of)
     head = fit_head(features, make_batch(train, row_of), ridge, smoothing=smoothing_of(train))
     model, rung = RewardModel(split, head), "head"
+    if out_of_fold:
+        record(0, figures_of(out_of_fold))
     refined = refine(
         split, head, ridge, train, validation, features, row_of, table.trunk,
         epochs=effort.lora_epochs, seconds=effort.lora_seconds, seed=seed, say=say,
+        seen=lambda look, held: record(look, figures_of(held)),
     )  # fmt: skip
     progress(0.9, "checking")
     if refined is not None:

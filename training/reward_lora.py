@@ -87,11 +87,15 @@ def refine(
     seconds: float,
     seed: int,
     say: Callable[[str], None],
+    seen: Callable[[int, list[HeldOut]], None] = lambda look, held: None,
 ) -> Refinement | None:
-    """The LoRA if that predicts held-out judgements better than the head alone, else None."""
+    """The LoRA if that predicts held-out judgements better than the head alone, else None.
+
+    `seen` is told of each look: its number, and what was foretold at it so far, in this fifth and those before.
+    """
     folds = FOLDS if train.effective() < FEW else 1
     components = sorted({judgement.component for judgement in train.all})
-    trials = []
+    trials: list[Trial] = []
     for fold in range(folds):
         learned, held = _parted(train, set(components[fold::FOLDS]))
         held = held + validation if fold == 0 else held
@@ -103,6 +107,7 @@ def refine(
                 split, ridge, learned, held, features, row_of, trunk,
                 epochs=epochs, seconds=seconds / (folds + 2), seed=seed,
                 patience=PATIENCE if folds == 1 else ALL_LOOKS,
+                seen=lambda look, entries: seen(look, _foretold(trials, look) + entries),
             )
         )  # fmt: skip
     looks = [[entry for trial in trials for entry in trial.looks[look]] for look in range(_common(trials))]
@@ -132,11 +137,13 @@ def try_lora(
     seconds: float,
     seed: int,
     patience: int = PATIENCE,
+    seen: Callable[[int, list[HeldOut]], None] = lambda look, held: None,
 ) -> Trial:
     """Train on `learned` from a head of its own, foretelling `held` on the way; stops when that stays no better."""
     head = fit_head(features, make_batch(learned, row_of), ridge, smoothing=smoothing_of(learned))
     looks = [predict(features, head, held, row_of)]
     losses = [mean_log_loss(looks[0])]
+    seen(0, looks[0])
     answers = held.answers()
     rows = {answer: index for index, answer in enumerate(answers)}
     acts = len(_acts(learned))
@@ -146,10 +153,15 @@ def try_lora(
         if taken % between == 0:
             looks.append(predict(read_texts(split, answers, top, trunk=trunk), head, held, rows))
             losses.append(mean_log_loss(looks[-1]))
+            seen(len(looks) - 1, looks[-1])
         return len(losses) - 1 - losses.index(min(losses)) >= patience
 
     train_lora(split, head, learned, trunk, epochs=epochs, seconds=seconds, seed=seed, is_enough=is_enough)
     return Trial(tuple(looks), between, acts)
+
+
+def _foretold(trials: Sequence[Trial], look: int) -> list[HeldOut]:
+    return [entry for trial in trials if look < len(trial.looks) for entry in trial.looks[look]]
 
 
 def _parted(judgements: Judgements, components: Collection[str]) -> tuple[Judgements, Judgements]:

@@ -8,10 +8,11 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import Any
 
 from nightschool.said import Said
+from nightschool.shares import wilson
 from training.calibration import best_temperature, brier, calibration_error, rank_correlation
 from training.judgements import Judgement, PairJudgement, Preferred, ThumbJudgement, facts_of_ranking
 from training.reward_fit import HeldOut, mean_log_loss
@@ -93,6 +94,12 @@ def measure(held: Sequence[HeldOut]) -> RewardMetrics:
     )
 
 
+def figures_of(held: Sequence[HeldOut]) -> dict[str, float]:
+    """What a look at held-out judgements tells: log-loss, and where any is decided the share foretold rightly."""
+    right, facts = _facts(held)
+    return {"log_loss": mean_log_loss(held), **({"accuracy": right / facts} if facts else {})}
+
+
 def _forecast(entry: HeldOut) -> tuple[float, bool] | None:
     """(margin, whether what it speaks for came true): left preferred, or thumb up; None for a tie."""
     judgement = entry.judgement
@@ -165,17 +172,6 @@ def gate(metrics: RewardMetrics, name: Said = THE_REWARD_MODEL) -> Said | None:
             f"{name.zh}在留出数据上的对数损失 {metrics.log_loss:.3f} 不比猜测好（{metrics.guess_log_loss:.3f}）",
         )
     return None
-
-
-def wilson(successes: float, trials: float, confidence: float) -> tuple[float, float]:
-    """Wilson's interval for a share; each bound holds one-sided with this confidence."""
-    if trials == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf(confidence)
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return (centre - spread) / (1 + z * z / trials), (centre + spread) / (1 + z * z / trials)
 
 
 def _guess_log_loss(held: Sequence[HeldOut]) -> float:

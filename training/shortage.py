@@ -43,3 +43,21 @@ def shortage_of(judgements: Judgements, registry: VersionRegistry) -> Shortage:
     """Compare the judgements with what a night needs."""
     new = set(judgements.sources()) - registry.used_sources()
     return Shortage(judgements.on(Side.TRAIN).effective(), len(new), registry.rebuild_is_due())
+
+
+KINDS = ("duel", "ranking", "thumb", "correction", "regeneration")
+
+
+def counted(judgements: Judgements, registry: VersionRegistry) -> dict[str, dict[str, int]]:
+    """How many judgements of each kind a night would learn from, and how many of them are new.
+
+    A disliked answer and a liked one to the same question are one regeneration, in place of two thumbs.
+    """
+    used = registry.used_sources()
+    regenerated = {pair.source for pair in judgements.pairs if pair.also}
+    found = {kind: {"all": 0, "new": 0} for kind in KINDS}
+    for source in {judgement.source for judgement in judgements.all}:
+        kind = "regeneration" if source in regenerated else source[0]
+        found[kind]["all"] += 1
+        found[kind]["new"] += source not in used
+    return found

@@ -11,10 +11,11 @@ import typer
 from nightschool.errors import BadInput, DamagedVersion
 from nightschool.feedback import FeedbackStore
 from nightschool.records import INITIAL
-from nightschool.registry import VersionRegistry
+from nightschool.registry import NightBook, VersionRegistry
 from nightschool.settings import load_settings
 from nightschool.version_check import check_files
 from training.receipt_check import Rebuilt, read_receipts, rebuild
+from training.report_text import markdown_of
 from training.telling import opened, told
 
 Db = Annotated[Path | None, typer.Option(help="The database (default feedback.db).")]
@@ -24,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 def add_version_commands(app: typer.Typer) -> None:
     """Add them to the commands of the night."""
-    for command in (versions, receipts, trace):
+    for command in (versions, receipts, trace, report):
         app.command()(command)
 
 
@@ -53,6 +54,29 @@ def _taint(version: dict[str, Any]) -> str:
     if version["deleted_judgements"]:
         return f"  tainted: {version['deleted_judgements']} of its judgements were deleted; the next night retires it"
     return ""
+
+
+def report(
+    of: Annotated[str | None, typer.Argument(help="A version, or the id of a night (default: the last night).")] = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """The report of a night, also of one that made no version: as Markdown, or as JSON."""
+    with told(), opened(load_settings(db=db)) as database:
+        nights = NightBook(database).nights()
+        found = next((night for night in reversed(nights) if of in {None, night.id, night.version_id}), None)
+        if found is None:
+            raise BadInput(
+                f"There is no night {of!r}, and no version of that name that a night made; `python -m training "
+                "versions` lists the versions."
+                if of
+                else "There was no night yet; start one with `python -m training night`."
+            )
+        if found.report is None:
+            raise BadInput(
+                f"The night of {found.started_at[:16]} is {found.state} and has no report; wait until it ends."
+            )
+    print(json.dumps(found.report, indent=2, ensure_ascii=False) if as_json else markdown_of(found.report))
 
 
 def receipts(

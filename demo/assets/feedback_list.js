@@ -72,7 +72,9 @@ const card = (item) =>
       deletion(item)),
     ...(item.question ? [make('div', { class: 'question', 'aria-label': word('question') }, ...written(item.question))] : []),
     ...answers[item.kind](item),
-    ...notes(item));
+    ...notes(item),
+    make('p', { class: 'learned-by' },
+      item.learned_by.length ? word('learned_by', { versions: item.learned_by.join(', ') }) : word('not_learned')));
 const turn = (name, page, enabled) =>
   make('button', { type: 'button', disabled: !enabled, onclick: () => {
     turned = true;

@@ -12,11 +12,13 @@ from typing import Any
 import gradio as gr
 
 from demo.catalogue import Words
-from demo.classroom import EMPTY_SCENE, Classroom, Lesson, Scene
+from demo.classroom import Classroom
 from demo.explanations import Explanations
 from demo.identity import Visitors
+from demo.lessons import EMPTY_SCENE, Lesson, Scene
 from demo.pages import chat_view
 from demo.pages.chat_desk import ChatDesk
+from demo.pages.chat_trial import ChatTrial
 from demo.pages.chat_widgets import conversation, conversation_list, style_form
 from demo.pages.common import Updates, is_owner, person_of, told_in_words
 from nightschool.errors import BadInput
@@ -80,6 +82,7 @@ class ChatPage:
             self.new = gr.Button(words("chat.new"), elem_id="new", size="md")
             self.list = conversation_list({"ready": False, "current": "", "entries": []}, words)
         with gr.Column(elem_id="chat-page"):
+            self.trial = ChatTrial(self, classroom, visitors, words)
             self.talk = conversation(chat_view.nothing_yet(), words, classroom.reasons)
             self.status = gr.HTML(elem_id="status", html_template='<div role="status">${value}</div>')
             self._build_box()
@@ -114,7 +117,7 @@ class ChatPage:
     def _wire(self) -> None:
         everything: list[Any] = [
             self.conversation_id, self.talk, self.status, self.box, self.compare, self.why, self.style, self.card,
-            self.note, self.list,
+            self.note, self.list, *self.trial.widgets,
         ]  # fmt: skip
         here: list[Any] = [self.conversation_id, self.style]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -137,7 +140,7 @@ class ChatPage:
         self.new.click(self.start_afresh, None, everything, js=EMPTY_BOX, **reads)
         self.list.opened(None, None, None, cancels=writing, **quiet)
         self.list.opened(self.open, None, everything, **reads)
-        for event in self._desk.wire(quiet, everything):
+        for event in (*self._desk.wire(quiet, everything), self.trial.wire(reads, everything)):
             event.failure(self.refresh, [self.conversation_id], everything, **reads)
         self.settings.click(None, None, None, js=FOLD, **quiet)
         self.why.click(self.explain, [self.conversation_id], [self.card], **reads)
@@ -182,25 +185,27 @@ class ChatPage:
         """Ask; the owner's share of turns becomes a duel by itself."""
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
-            lesson = self._classroom.ask(person_id, conversation_id, text, style=chat_view.style_of(style))
+            wanted, may_try = chat_view.style_of(style), self._is_owner(request)
+            lesson = self._classroom.ask(person_id, conversation_id, text, style=wanted, may_try=may_try)
             yield from self._write(person_id, lesson, clear=True)
 
     def send_for_duel(self, text: str, conversation_id: str, style: Mapping[str, Any], request: gr.Request) -> Steps:
         """Two answers to the question in the box, or to the last one when the box is empty."""
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
-            wanted = chat_view.style_of(style)
+            wanted: dict[str, Any] = {"style": chat_view.style_of(style), "may_try": self._is_owner(request)}
             if text.strip():
-                lesson = self._classroom.ask(person_id, conversation_id, text, compare=True, style=wanted)
+                lesson = self._classroom.ask(person_id, conversation_id, text, compare=True, **wanted)
             else:
-                lesson = self._classroom.compare_again(person_id, conversation_id, style=wanted)
+                lesson = self._classroom.compare_again(person_id, conversation_id, **wanted)
             yield from self._write(person_id, lesson, clear=True)
 
     def regenerate(self, conversation_id: str, style: Mapping[str, Any], request: gr.Request) -> Steps:
         """Another answer to the last question."""
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
-            lesson = self._classroom.ask_again(person_id, conversation_id, style=chat_view.style_of(style))
+            wanted, may_try = chat_view.style_of(style), self._is_owner(request)
+            lesson = self._classroom.ask_again(person_id, conversation_id, style=wanted, may_try=may_try)
             yield from self._write(person_id, lesson, clear=False)
 
     def send_example(
@@ -209,8 +214,9 @@ class ChatPage:
         """Ask one of the example questions of an empty page."""
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
-            text = chat_view.field(event._data, "text")
-            lesson = self._classroom.ask(person_id, conversation_id, text, style=chat_view.style_of(style))
+            text, wanted = chat_view.field(event._data, "text"), chat_view.style_of(style)
+            may_try = self._is_owner(request)
+            lesson = self._classroom.ask(person_id, conversation_id, text, style=wanted, may_try=may_try)
             yield from self._write(person_id, lesson, clear=False)
 
     def edit(self, conversation_id: str, style: Mapping[str, Any], event: gr.EventData, request: gr.Request) -> Steps:
@@ -218,8 +224,8 @@ class ChatPage:
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
             question_id, text = (chat_view.field(event._data, name) for name in ("id", "text"))
-            wanted = chat_view.style_of(style)
-            lesson = self._classroom.edit(person_id, conversation_id, question_id, text, style=wanted)
+            wanted, may_try = chat_view.style_of(style), self._is_owner(request)
+            lesson = self._classroom.edit(person_id, conversation_id, question_id, text, style=wanted, may_try=may_try)
             yield from self._write(person_id, lesson, clear=False)
 
     def explain(self, conversation_id: str, request: gr.Request) -> Steps:
@@ -248,6 +254,7 @@ class ChatPage:
             self.card: "",
             self.note: self._note(scene),
             self.list: self.listed(person_id, scene.conversation_id),
+            **self.trial.shown(scene),
         }
 
     def listed(self, person_id: str, conversation_id: str) -> dict[str, Any]:
@@ -295,7 +302,11 @@ class ChatPage:
         return gr.Textbox(submit_btn=self._words("chat.send"), stop_btn=False)
 
     def _note(self, scene: Scene) -> str:
-        return chat_view.who_answers(self._classroom.champion().id, self._model_line, scene, self._words)
+        answering = scene.tried_version or self._classroom.champion().id
+        return chat_view.who_answers(answering, self._model_line, scene, self._words)
+
+    def _is_owner(self, request: gr.Request) -> bool:
+        return is_owner(self._visitors, request)
 
     def _settled(self, person_id: str, conversation_id: str, seconds: float = 3.0) -> Scene:
         """The scene once a stopped answer has been stored; what there is when another tab still writes it."""

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import gradio as gr
 
 from demo.catalogue import Words
-from demo.classroom import EMPTY_SCENE, Classroom, Scene
+from demo.classroom import Classroom
 from demo.identity import Visitors
+from demo.lessons import EMPTY_SCENE, Scene
 from demo.pages import chat_view
 from demo.pages.common import Updates, person_of, told_in_words
 from demo.translation import translated

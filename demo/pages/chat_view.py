@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from demo.catalogue import Words
-from demo.classroom import Draft, Scene
+from demo.lessons import Draft, Scene
 from demo.markdown import to_html
 from nightschool.errors import BadInput
 from nightschool.ids import new_id

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from demo.catalogue import Words
-from demo.classroom import ThumbReasons
+from demo.lessons import ThumbReasons
 from nightschool.records import Sampling
 
 SLICES = ("everyday", "story", "information", "code")

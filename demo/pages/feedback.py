@@ -20,16 +20,6 @@ from nightschool.errors import BadInput
 
 HERE = "() => [{ minutes: -new Date().getTimezoneOffset() }]"
 """A page that opens shows everything of its visitor, by the days of where they are."""
-PASSES = """
-let passing;
-const pass = () => { props.value = ''; };
-element.addEventListener('click', pass);
-watch('value', () => {
-  clearTimeout(passing);
-  passing = setTimeout(pass, 15000);
-});
-"""
-"""What was said goes by itself, or when it is clicked."""
 SHOW_IT = "() => document.getElementById('erase-sure')?.scrollIntoView({ block: 'nearest' })"
 FORGET = "() => { for (const kept of ['conversation', 'unsent']) sessionStorage.removeItem(`nightschool-${kept}`); }"
 """The open conversation is gone with the others, and so is what was being written in it."""
@@ -61,7 +51,9 @@ class FeedbackPage:
             self.consent = gr.Checkbox(label=self._words("feedback.consent"), elem_id="consent-switch", container=False)
             self.consent_line = gr.HTML(elem_id="consent-line")
         self.status = gr.HTML(
-            elem_id="feedback-status", html_template='<div role="status">${value}</div>', js_on_load=PASSES
+            elem_id="feedback-status",
+            html_template='<div role="status">${value}</div>',
+            js_on_load=script("passing.js"),
         )
 
     def _build_list(self) -> None:

@@ -140,7 +140,10 @@ def choices(shelf: Shelf, visitor: Visitor, names: Names) -> dict[str, Any]:
 def listing(shelf: Shelf, visitor: Visitor, names: Names, *, is_filtered: bool, is_all: bool) -> dict[str, Any]:
     """One page of the list."""
     return {
-        "items": [_entry(item, visitor, names, is_all=is_all) for item in shelf.items],
+        "items": [
+            {**_entry(item, visitor, names, is_all=is_all), "learned_by": list(shelf.learned_by.get(item.id, ()))}
+            for item in shelf.items
+        ],
         "page": shelf.page,
         "pages": shelf.pages,
         "empty": "no_match" if is_filtered else "none_all" if is_all else "none",

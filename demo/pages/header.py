@@ -23,6 +23,7 @@ const draw = () => {
 };
 watch('value', draw);
 draw();
+element.querySelector('.pages [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 document.addEventListener('click', (event) => {
   const menu = element.querySelector('details');
   if (menu?.open && !menu.contains(event.target)) menu.open = false;

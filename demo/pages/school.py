@@ -1,6 +1,11 @@
-"""The School page: start a night, watch it, read its verdict. All of it is read from the database at every tick."""
+"""The School page: start a night, watch it, stop and resume it, read its report.
+
+All of it is read from the database at every tick, and only the parts that changed since the last one are sent.
+"""
 
 import hashlib
+from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import gradio as gr
@@ -8,15 +13,34 @@ import gradio as gr
 from demo.catalogue import Words
 from demo.classroom import Classroom
 from demo.identity import Visitors
-from demo.nights import EFFORTS, Nights, Phase
-from demo.pages import school_view
+from demo.nights import EFFORTS, Nights, NightStatus, Phase
+from demo.outlook import Outlook
+from demo.pages import outlook_view, school_view
 from demo.pages.common import Updates, is_owner, person_of, told_in_words
+from demo.pages.curves_view import curves_grid
 from demo.pages.timetable_view import timetable_line
 from nightschool.errors import BadInput
-from nightschool.feedback import FeedbackStore
+from nightschool.records import Curves, Night, NightState
 from nightschool.registry import NightBook
 
 TICK_SECONDS = 1.0
+LONGEST_ID = 64
+OWNER_ONLY = "Only the owner may start a night, stop it or resume it: at the machine itself, or logged in as owner."
+SHOW_REPORT = """() => {
+  if (!new URLSearchParams(window.location.search).get('night')) return;
+  const look = (tries) => {
+    const found = document.querySelector('#report .earlier, #report p');
+    if (found) found.scrollIntoView({ block: 'start' });
+    else if (tries) setTimeout(look, 50, tries - 1);
+  };
+  look(40);
+}"""
+"""A link to the report of an earlier night leads to it, not to the top of the page."""
+SHOW_NIGHT = "() => document.querySelector('#school-page').scrollIntoView({ behavior: 'smooth', block: 'start' })"
+"""A night that was started stands at the top."""
+
+Part = tuple[str, Updates]
+"""A part of the page: a text that changes when it does, and what shows it."""
 
 
 class SchoolPage:
@@ -28,33 +52,32 @@ class SchoolPage:
         *,
         classroom: Classroom,
         nights: Nights,
+        outlook: Outlook,
         book: NightBook,
-        store: FeedbackStore,
         visitors: Visitors,
         effort: str,
         words: Words,
     ) -> None:
         self._classroom = classroom
         self._nights = nights
+        self._outlook = outlook
         self._book = book
-        self._store = store
         self._visitors = visitors
+        self._usual_effort = effort
         self._words = words
         with gr.Column(elem_id="school-page"):
             self._build(effort)
-        shown = [self.seen, self.counts, self.card, self.log, self.history, self.train, self.hint]
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        timer = gr.Timer(TICK_SECONDS)
-        timer.tick(self.tick, [self.seen], shown, queue=False, **quiet)
-        blocks.load(self.tick, [self.seen], shown, queue=False, **quiet)
-        self.train.click(self.start, [self.effort, self.practice], shown, concurrency_limit=1, **quiet)
+        self._wire(blocks)
 
     def _build(self, effort: str) -> None:
         words = self._words
         efforts = [(words(f"school.effort_{name}"), name) for name in EFFORTS]
         gr.HTML(f"<h1>{words('school.title')}</h1><p>{words('school.intro')}</p>", elem_id="school-intro")
         self.seen = gr.Textbox("", visible="hidden", elem_id="seen", label=words("school.seen"))
+        self.chosen = gr.Textbox("", visible="hidden", elem_id="chosen", label=words("school.chosen"))
+        gr.HTML(f"<h2>{words('school.next_night')}</h2>")
         self.counts = gr.HTML(elem_id="counts", elem_classes="tiles")
+        self.outlook = gr.HTML(elem_id="outlook")
         with gr.Row(elem_id="start-night"):
             self.effort = gr.Radio(
                 efforts, value=effort, label=words("school.effort"), info=words("school.effort_info"), elem_id="effort"
@@ -64,41 +87,151 @@ class SchoolPage:
             )
             self.train = gr.Button(words("school.train"), variant="primary", elem_id="train", min_width=140)
         self.hint = gr.HTML(elem_id="start-hint", elem_classes="quiet", visible=False)
-        self.card = gr.HTML(elem_id="night")
+        with gr.Column(elem_id="night"):
+            self.card = gr.HTML(elem_id="night-card")
+            self._build_actions()
+            self.stages = gr.HTML(elem_id="night-stages")
+            self.curves = gr.HTML(elem_id="night-curves")
+        self.report = gr.HTML(elem_id="report")
         gr.HTML(f"<h2>{words('school.log')}</h2>")
         self.log = gr.HTML(elem_id="night-log")
         gr.HTML(f"<h2>{words('school.nights')}</h2>")
         self.history = gr.HTML(elem_id="history")
 
-    def tick(self, seen: str, request: gr.Request) -> Updates:
-        """The state of the school; nothing at all when the page shows it already."""
+    def _build_actions(self) -> None:
+        words = self._words
+        self.cancel = gr.Button(words("school.cancel"), elem_id="cancel", size="md", visible=False)
+        self.resume = gr.Button(words("school.resume"), elem_id="resume", size="md", visible=False)
+        with gr.Column(visible=False, elem_id="cancel-sure") as self.sure:
+            gr.HTML(f"<p>{words('school.cancel_sure')}</p>")
+            with gr.Row():
+                self.yes = gr.Button(words("school.cancel_yes"), variant="stop", elem_id="cancel-yes")
+                self.no = gr.Button(words("school.cancel_no"), elem_id="cancel-no")
+
+    def _wire(self, blocks: gr.Blocks) -> None:
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        given = [self.seen, self.effort, self.chosen]
+        shown = [
+            self.seen, self.chosen, self.counts, self.outlook, self.card, self.stages, self.curves, self.report,
+            self.log, self.history, self.train, self.hint, self.cancel, self.resume, self.sure,
+        ]  # fmt: skip
+        timer = gr.Timer(TICK_SECONDS)
+        timer.tick(self.tick, given, shown, queue=False, **quiet)
+        self.effort.change(self.tick, given, shown, queue=False, **quiet)
+        loaded = blocks.load(self.load, [self.effort], shown, queue=False, **quiet)
+        loaded.then(None, None, None, js=SHOW_REPORT, **quiet)
+        started = self.train.click(self.start, [self.effort, self.practice], shown, concurrency_limit=1, **quiet)
+        self.cancel.click(self.ask_whether_to_cancel, None, [self.cancel, self.sure], queue=False, **quiet)
+        self.no.click(self.keep, None, [self.cancel, self.sure], queue=False, **quiet)
+        self.yes.click(self.stop, [self.effort], shown, concurrency_limit=1, **quiet)
+        resumed = self.resume.click(self.go_on, [self.effort], shown, concurrency_limit=1, **quiet)
+        for begun in (started, resumed):
+            begun.success(None, None, None, js=SHOW_NIGHT, **quiet)
+
+    # ---- handlers: looking ---------------------------------------------------------------------------------------
+
+    def load(self, effort: Any, request: gr.Request) -> Updates:
+        """The page as it opens, with the report of the night that its address names."""
+        chosen = str(request.query_params.get("night", ""))[:LONGEST_ID]
+        return {**self.tick("", effort, chosen, request), self.chosen: chosen}
+
+    def tick(self, seen: str, effort: Any, chosen: Any, request: gr.Request) -> Updates:
+        """What changed of the school since the page last showed it; nothing at all when nothing did."""
         person_of(self._visitors, request)
-        words, may_start = self._words, is_owner(self._visitors, request)
-        status = self._nights.status()
-        duels, thumbs = self._store.counts()
-        lines = self._book.log_lines(status.night.id) if status.night else []
-        values = {
-            self.counts: school_view.counts_line(duels, thumbs, self._classroom.champion().id, words),
-            self.card: school_view.night_card(status, words) + timetable_line(self._nights.timetable(), words),
-            self.log: school_view.log_lines(lines, words),
-            self.history: school_view.history_table(self._book.nights(), words),
-        }
-        digest = hashlib.sha256("\0".join([*values.values(), str(may_start)]).encode()).hexdigest()[:16]
-        if digest == seen:
+        parts = self._parts(effort, str(chosen or "")[:LONGEST_ID], may_decide=is_owner(self._visitors, request))
+        digests = [hashlib.sha256(text.encode()).hexdigest()[:10] for text, _ in parts]
+        if (now := " ".join(digests)) == seen:
             return {self.seen: gr.skip()}
-        is_free = status.phase not in {Phase.STARTING, Phase.RUNNING}
-        return {
-            **values,
-            self.seen: digest,
-            self.train: gr.Button(interactive=is_free and may_start),
-            self.hint: gr.HTML(f"<p>{words('school.owner_only')}</p>", visible=not may_start),
-        }
+        found: Updates = {self.seen: now}
+        for (_, updates), digest, before in zip_longest(parts, digests, str(seen).split(" ")[: len(parts)]):
+            if digest != before:
+                found |= updates
+        return found
+
+    # ---- handlers: deciding --------------------------------------------------------------------------------------
 
     def start(self, effort: str, practice: bool, request: gr.Request) -> Updates:
         """Start a night, for the owner only; the ticks show what becomes of it."""
+        return self._decide(lambda: self._nights.start(effort, practice=practice), effort, request)
+
+    def go_on(self, effort: str, request: gr.Request) -> Updates:
+        """Resume the night that was interrupted or failed, for the owner only."""
+        return self._decide(self._nights.resume, effort, request)
+
+    def stop(self, effort: str, request: gr.Request) -> Updates:
+        """Stop the night that runs, for the owner only."""
+        return self._decide(self._nights.cancel, effort, request)
+
+    def ask_whether_to_cancel(self, request: gr.Request) -> Updates:
+        """The second step of stopping a night: what it means."""
+        person_of(self._visitors, request)
+        return {self.cancel: gr.Button(visible=False), self.sure: gr.Column(visible=True)}
+
+    def keep(self, request: gr.Request) -> Updates:
+        """Back to the first step."""
+        person_of(self._visitors, request)
+        return {self.cancel: gr.Button(visible=True), self.sure: gr.Column(visible=False)}
+
+    def _decide(self, act: Callable[[], None], effort: str, request: gr.Request) -> Updates:
         person_of(self._visitors, request)
         with told_in_words(self._words):
             if not is_owner(self._visitors, request):
-                raise BadInput("Only the owner may start a night: at the machine itself, or logged in as owner.")
-            self._nights.start(effort, practice=practice)
-        return self.tick("", request)
+                raise BadInput(OWNER_ONLY)
+            act()
+        return {**self.tick("", effort, "", request), self.chosen: ""}
+
+    # ---- inside --------------------------------------------------------------------------------------------------
+
+    def _parts(self, effort: Any, chosen: str, *, may_decide: bool) -> list[Part]:
+        """Every part of the page."""
+        words, status = self._words, self._nights.status()
+        newest = status.night
+        shown = self._shown(status, chosen)
+        at_work = newest if newest is not None and newest.state is NightState.RUNNING else None
+        curves = self._book.curves(at_work.id) if at_work is not None else {}
+        stages = at_work.stages if at_work is not None else ()
+        told = shown or newest
+        lines = self._book.log_lines(told.id) if told is not None else []
+        counted, wanted = self._outlook.look(), effort if effort in EFFORTS else self._usual_effort
+        measured = self._book.usual_seconds(wanted)
+        usual = self._book.usual_seconds(newest.effort) if newest is not None else {}
+        timetable = timetable_line(self._nights.timetable(), words)
+        texts = {
+            self.counts: outlook_view.counts_line(counted, self._classroom.champion().id, words),
+            self.outlook: outlook_view.outlook(counted, wanted, measured, words) + timetable,
+            self.card: school_view.night_card(status, usual, curves, words),
+            self.stages: school_view.stage_list(stages, words),
+            self.curves: curves_grid(curves, words),
+            self.report: self._report(status, shown, chosen, is_owner=may_decide),
+            self.log: school_view.log_lines(lines, words),
+            self.history: school_view.history_table(self._book.history(), words, shown.id if shown else ""),
+        }
+        parts: list[Part] = [(text, {component: text}) for component, text in texts.items()]
+        return [*parts, self._buttons(status, may_decide=may_decide)]
+
+    def _shown(self, status: NightStatus, chosen: str) -> Night | None:
+        """The night whose report is shown: the one that was chosen, else the newest one once it has ended."""
+        if chosen and (status.night is None or chosen != status.night.id):
+            return self._book.night(chosen)
+        return status.night if status.phase is Phase.ENDED else None
+
+    def _report(self, status: NightStatus, shown: Night | None, chosen: str, *, is_owner: bool) -> str:
+        if shown is None:
+            is_unknown = chosen and (status.night is None or status.night.id != chosen)
+            return school_view.no_such_night(self._words) if is_unknown else ""
+        is_newest = status.night is not None and status.night.id == shown.id
+        curves: Curves = self._book.curves(shown.id)
+        return school_view.report(shown, curves, self._words, is_owner=is_owner, is_newest=is_newest)
+
+    def _buttons(self, status: NightStatus, *, may_decide: bool) -> Part:
+        """What may be pressed: by the owner, and by the phase of the night."""
+        may_cancel = may_decide and status.phase in {Phase.STARTING, Phase.RUNNING}
+        may_resume, may_train = may_decide and status.can_resume, may_decide and not status.is_busy
+        updates: Updates = {
+            self.train: gr.Button(interactive=may_train),
+            self.hint: gr.HTML(f"<p>{self._words('school.owner_only')}</p>", visible=not may_decide),
+            self.cancel: gr.Button(visible=may_cancel),
+            self.resume: gr.Button(visible=may_resume),
+            self.sure: gr.Column(visible=False),
+        }
+        return f"{may_train} {may_cancel} {may_resume} {may_decide}", updates

@@ -1,63 +1,81 @@
-"""What the School page shows, as HTML text. Everything that comes from rows is escaped here and nowhere else."""
+"""What the School page shows of nights, as HTML text. Everything that comes from rows is escaped here."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from demo.catalogue import Words, catalogue
+from demo.night_time import fraction_of, seconds_left, usual_seconds
 from demo.nights import NightStatus, Phase
+from demo.pages.curves_view import iteration_seconds
+from demo.pages.report_view import details, ending, heading, kind_of
+from demo.pages.spoken import about, clock, date_and_time, spoken_seconds
 from demo.translation import translated
-from nightschool.records import Night, NightState, Stage
+from nightschool.records import Curves, Night, NightState, Stage
 
-NUMBERS = {
-    "win_rate": "{:.0%}",
-    "win_rate_low": "{:.0%}",
-    "reward_model_accuracy": "{:.0%}",
-    "kl": "{:.3f}",
-    "reward_before": "{:+.3f}",
-    "reward_after": "{:+.3f}",
-    "champion_length": "{:.0f}",
-    "candidate_length": "{:.0f}",
-}
-"""The report's main numbers, in the order they are shown; a night that stopped early has only some."""
-IN_TOKENS = {"champion_length", "candidate_length"}
+MARKED = ' class="shown" aria-current="true"'
+"""Of the row whose report is shown."""
 
 
-def counts_line(duels: int, thumbs: int, champion: str, words: Words) -> str:
-    """What the next night can learn from, and who answers now."""
-    return "".join(
-        f'<div class="tile"><b>{html.escape(value)}</b><span>{_text(words, key)}</span></div>'
-        for value, key in (
-            (str(duels), "one_duel" if duels == 1 else "duels"),
-            (str(thumbs), "one_thumb" if thumbs == 1 else "thumbs"),
-            (champion, "answers_now"),
-        )
-    )
-
-
-def night_card(status: NightStatus, words: Words) -> str:
-    """The newest night: heading, bar, stages, and at the end the verdict with its reason and numbers."""
+def night_card(
+    status: NightStatus, measured: Mapping[str, float], curves: Curves, words: Words, now: datetime | None = None
+) -> str:
+    """The newest night: what it is doing with its bar and the time left, or at its end the verdict and its reason."""
     night = status.night
     if status.phase is Phase.IDLE:
         return _card(words("school.idle"), f"<p>{_text(words, 'idle_hint')}</p>")
     if status.phase is Phase.STARTING:
-        body = f"<p>{_text(words, 'starting_hint')}</p>" + _bar(0.0, words)
+        body = f"<p>{_text(words, 'starting_hint')}</p>" + _bar(0.0, "", words)
         return _card(words("school.starting"), body, live=True)
     if status.phase is Phase.NOT_STARTED or night is None:
         sentence = html.escape(translated(status.sentence, words))
         return _card(words("school.not_started"), f"<p>{sentence}</p>", kind="failed")
+    if status.phase is Phase.STOPPING:
+        return _card(words("school.stopping"), f"<p>{_text(words, 'stopping_hint')}</p>", live=True)
     if status.phase is Phase.RUNNING:
-        body = _bar(progress(night), words) + _stages(night.stages, words)
-    else:
-        body = _ending(night, words)
-    return _card(words(_heading(night)), body, kind=_kind(night), live=status.phase is Phase.RUNNING)
+        body = _progress(night, measured, curves, words, now or datetime.now(UTC))
+        return _card(heading(night, words), body, kind=kind_of(night), live=True)
+    return _card(heading(night, words), ending(night, words), kind=kind_of(night))
 
 
-def progress(night: Night) -> float:
-    """How far a running night is, from 0 to 1: the stage at work moves the bar (the number of stages is not known)."""
-    at_work = [stage for stage in night.stages if stage.state is NightState.RUNNING]
-    return at_work[-1].progress if at_work else 0.0
+def _progress(night: Night, measured: Mapping[str, float], curves: Curves, words: Words, now: datetime) -> str:
+    usual = usual_seconds(night.effort, measured)
+    iterations = iteration_seconds(curves)
+    left = seconds_left(night, usual, now, is_measured=bool(measured), iterations=iterations)
+    at_work = next((stage for stage in reversed(night.stages) if stage.state is NightState.RUNNING), None)
+    doing = _stage_name(at_work, words) if at_work else words("school.effort_hint", effort=_effort(night, words))
+    told = words("school.time_left", time=about(left, words)) if left is not None else ""
+    return f'<div class="doing"><span>{html.escape(doing)}</span><span>{html.escape(told)}</span></div>' + _bar(
+        fraction_of(night, usual, now), told, words
+    )
+
+
+def stage_list(stages: Sequence[Stage], words: Words) -> str:
+    """The stages so far, each with what it says of itself and how long it took."""
+    rows = "".join(
+        f'<li class="{html.escape(stage.state)}"><span class="mark" aria-hidden="true"></span>'
+        f"<span>{html.escape(_stage_name(stage, words))}</span>"
+        f"<small>{html.escape(translated(stage.detail, words))}</small>"
+        f"<time>{html.escape(spoken_seconds(stage.seconds, words) if stage.seconds is not None else '')}</time></li>"
+        for stage in stages
+    )
+    return f'<ol class="stages">{rows}</ol>' if rows else ""
+
+
+def report(night: Night, curves: Curves, words: Words, *, is_owner: bool, is_newest: bool) -> str:
+    """The morning report: below the card of the newest night, or of an earlier one with a card of its own."""
+    body = details(night, curves, stage_list(night.stages, words), words, is_owner=is_owner)
+    if is_newest:
+        return f"<h2>{_text(words, 'report')}</h2>{body}" if body else ""
+    title = html.escape(words("school.report_of", moment=f"{date_and_time(night.started_at)} UTC"))
+    back = f'<a href="?">{_text(words, "back_to_newest")}</a>'
+    card = _card(heading(night, words), ending(night, words), kind=kind_of(night))
+    return f'<div class="earlier"><h2>{title}</h2>{back}</div>{card}{body}'
+
+
+def no_such_night(words: Words) -> str:
+    """Where a link names a night that is not there."""
+    return f'<p>{_text(words, "no_such_night")} <a href="?">{_text(words, "back_to_newest")}</a></p>'
 
 
 def log_lines(lines: Sequence[tuple[str, str]], words: Words) -> str:
@@ -70,13 +88,14 @@ def log_lines(lines: Sequence[tuple[str, str]], words: Words) -> str:
     return f'<ul class="log">{rows}</ul>'
 
 
-def history_table(nights: Sequence[Night], words: Words) -> str:
-    """All nights, newest first."""
+def history_table(nights: Sequence[Night], words: Words, shown: str = "") -> str:
+    """All nights, newest first, each with the way to its report."""
     if not nights:
         return f'<p class="quiet">{_text(words, "no_nights")}</p>'
     rows = "".join(
-        f"<tr><td>{_when(night.started_at)}</td><td>{html.escape(_effort(night, words))}</td><td>"
-        f'<span class="badge {_kind(night)}">{_text(words, f"badge_{night.verdict or night.state}")}</span></td>'
+        f"<tr{MARKED if night.id == shown else ''}><td>{_way_to(night, words)}</td>"
+        f"<td>{html.escape(_effort(night, words))}</td><td>"
+        f'<span class="badge {kind_of(night)}">{_text(words, f"badge_{night.verdict or night.state}")}</span></td>'
         f"<td>{html.escape(night.version_id or '–')}</td><td>{html.escape(_duration(night, words))}</td></tr>"
         for night in reversed(nights)
     )
@@ -84,69 +103,22 @@ def history_table(nights: Sequence[Night], words: Words) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def clock(moment: str) -> str:
-    """The time of day of a stored moment, UTC."""
-    return html.escape(moment[11:19])
-
-
-def spoken_seconds(seconds: float, words: Words) -> str:
-    """A duration in words short enough for a table."""
-    if seconds < 60:
-        return words("school.seconds", seconds=f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}")
-    return words("school.minutes", minutes=int(seconds // 60), seconds=f"{int(seconds % 60):02d}")
-
-
-def _heading(night: Night) -> str:
+def _way_to(night: Night, words: Words) -> str:
+    moment = date_and_time(night.started_at)
     if night.state is NightState.RUNNING:
-        return "school.running_practice" if night.practice else "school.running"
-    if night.state in {NightState.FAILED, NightState.INTERRUPTED}:
-        return f"school.{night.state}"
-    return f"school.{night.verdict or 'ended'}"
+        return moment
+    label = html.escape(words("school.open_report", moment=night.started_at[:16].replace("T", " ")))
+    return f'<a href="?night={html.escape(night.id)}" title="{label}">{moment}</a>'
 
 
-def _ending(night: Night, words: Words) -> str:
-    version = ""
-    if night.version_id:
-        sentence = html.escape(words("school.of_version", version=night.version_id))
-        version = f' <span class="quiet">{sentence}</span>'
-    reason = f'<p class="reason">{html.escape(_reason(night, words))}{version}</p>'
-    return reason + _numbers(night.report or {}, words) + _stages(night.stages, words)
-
-
-def _reason(night: Night, words: Words) -> str:
-    """As the night's report says it in this language; errors and older nights have the English one only."""
-    told = (night.report or {}).get(f"reason_{words.language}") if night.verdict else None
-    return str(told or translated(night.reason, words))
-
-
-def _numbers(report: dict[str, Any], words: Words) -> str:
-    cells = ""
-    for name, shape in NUMBERS.items():
-        if isinstance(report.get(name), int | float):
-            value = shape.format(report[name])
-            shown = words("school.tokens", count=value) if name in IN_TOKENS else value
-            label = _text(words, f"figure_{name}")
-            cells += f'<div class="tile"><b>{html.escape(shown)}</b><span>{label}</span></div>'
-    return f'<div class="tiles">{cells}</div>' if cells else ""
-
-
-def _bar(fraction: float, words: Words) -> str:
+def _bar(fraction: float, told: str, words: Words) -> str:
     percent = round(100 * min(max(fraction, 0.0), 1.0))
+    text = f"{percent}%" + (f", {told}" if told else "")
     return (
         f'<div class="bar" role="progressbar" aria-label="{_text(words, "progress")}" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{percent}"><div style="width:{percent}%"></div></div>'
+        f'aria-valuemax="100" aria-valuenow="{percent}" aria-valuetext="{html.escape(text)}">'
+        f'<div style="width:{percent}%"></div></div>'
     )
-
-
-def _stages(stages: Sequence[Stage], words: Words) -> str:
-    rows = "".join(
-        f'<li class="{html.escape(stage.state)}"><span class="mark" aria-hidden="true"></span>'
-        f"<span>{html.escape(_stage_name(stage, words))}</span>"
-        f"<small>{html.escape(translated(stage.detail, words))}</small>"
-        f"<time>{html.escape(_stage_time(stage, words))}</time></li>"
-        for stage in stages
-    )
-    return f'<ol class="stages">{rows}</ol>' if rows else ""
 
 
 def _stage_name(stage: Stage, words: Words) -> str:
@@ -154,28 +126,9 @@ def _stage_name(stage: Stage, words: Words) -> str:
     return words(key) if key in catalogue() else stage.name
 
 
-def _stage_time(stage: Stage, words: Words) -> str:
-    if stage.seconds is not None:
-        return spoken_seconds(stage.seconds, words)
-    if stage.state is NightState.RUNNING:
-        began = datetime.fromisoformat(stage.started_at)
-        return spoken_seconds((datetime.now(UTC) - began).total_seconds(), words)
-    return ""
-
-
-def _card(heading: str, body: str, *, kind: str = "", live: bool = False) -> str:
+def _card(title: str, body: str, *, kind: str = "", live: bool = False) -> str:
     busy = ' aria-busy="true"' if live else ""
-    return f'<section class="night {kind}"{busy}><h3>{html.escape(heading)}</h3>{body}</section>'
-
-
-def _kind(night: Night) -> str:
-    if night.state in {NightState.FAILED, NightState.INTERRUPTED}:
-        return "failed"
-    return str(night.verdict) if night.verdict else str(night.state)
-
-
-def _when(moment: str) -> str:
-    return html.escape(moment[:16].replace("T", " "))
+    return f'<section class="night {kind}"{busy}><h3>{html.escape(title)}</h3>{body}</section>'
 
 
 def _effort(night: Night, words: Words) -> str:

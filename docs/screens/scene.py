@@ -4,6 +4,8 @@ The answers are written here, not by a model: so the pictures are the same each 
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,8 +28,9 @@ from nightschool.records import (
 )
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
+from training.night_lock import night_lock
 
-TEXTS: dict[Language, Any] = json.loads(Path(__file__).with_name("scene.json").read_text(encoding="utf-8"))
+TEXTS: dict[str, Any] = json.loads(Path(__file__).with_name("scene.json").read_text(encoding="utf-8"))
 STAGES = {
     "judgements": 0.4,
     "model": 3.1,
@@ -40,38 +43,120 @@ STAGES = {
 """What a night did, in seconds."""
 DAYS_AGO = (1, 2, 2, 3, 5, 6)
 """When the person judged what they judged before today."""
-REPORT = {
+GUARDS = {
+    "base": (1.0, 1.0),
+    "drift": (3.41, 12.0),
+    "entropy": (1.72, 0.98),
+    "perplexity": (1.03, 1.1),
+    "length": (61.0, 116.0),
+    "finished": (0.83, 0.44),
+    "empty": (0.0, 0.03),
+    "looping": (0.02, 0.06),
+    "variety": (0.79, 0.7),
+    "script": (0.98, 0.91),
+    "copies": (0.01, 0.07),
+    "doubt": (0.52, 0.71),
+}
+"""Figure and limit of each."""
+REPORT: dict[str, Any] = {
     "win_rate": 0.66,
     "win_rate_low": 0.55,
+    "win_rate_high": 0.75,
     "reward_model_accuracy": 0.71,
     "kl": 3.412,
     "reward_before": -0.021,
     "reward_after": 0.864,
     "champion_length": 58,
     "candidate_length": 61,
+    "guards": {name: {"value": value, "limit": limit, "holds": True} for name, (value, limit) in GUARDS.items()},
 }
 VERDICT = "It is better: the candidate wins 66% of 64 exam prompts (with 95 % confidence at least 55%)."
+HELD = (
+    "It is not shown to be better: the candidate wins 52% of 64 exam prompts (with 95 % confidence at least 41%), and "
+    "more than half is needed. The champion stays."
+)
 VERSIONS = ("v1", "v2")
+LOSSES = (0.690, 0.668, 0.655, 0.649, 0.651)
+ACCURACIES = (0.61, 0.64, 0.68, 0.71, 0.70)
+ITERATIONS = (
+    {"reward": -0.02, "kl": 0.0, "length": 58.1, "entropy": 1.94, "clip_fraction": 0.031, "finished": 0.42},
+    {"reward": 0.21, "kl": 0.9, "length": 59.8, "entropy": 1.89, "clip_fraction": 0.064, "finished": 0.55},
+    {"reward": 0.47, "kl": 2.1, "length": 62.3, "entropy": 1.80, "clip_fraction": 0.071, "finished": 0.71},
+    {"reward": 0.78, "kl": 3.2, "length": 61.2, "entropy": 1.73, "clip_fraction": 0.058, "finished": 0.80},
+)
+SECONDS = 54.9
+"""Of each iteration."""
 
 
 def open_school(database: FeedbackDatabase) -> None:
     """Two nights that made a version each; the second one answers."""
     registry, book = VersionRegistry(database), NightBook(database)
+    samples = {"samples": TEXTS["samples"], "worst": TEXTS["worst"]}
     for number, (name, kind) in enumerate(zip(VERSIONS, (VerdictKind.HELD, VerdictKind.PROMOTED), strict=True)):
         night = book.start("quick", number, practice=False)
         for position, (stage, seconds) in enumerate(STAGES.items()):
             book.start_stage(night, position, stage)
             book.end_stage(night, position, NightState.DONE, seconds, "")
-        held = (
-            "It is not shown to be better: the candidate wins 52% of 64 exam prompts (with 95 % confidence at least "
-            "41%), and more than half is needed. The champion stays."
-        )
-        book.log(night, "94 pairs and 21 thumbs to learn from.")
+        _tell(book, night, len(ITERATIONS))
         parent = VERSIONS[number - 1] if number else INITIAL
         registry.add(Version(name, parent, utc_now(), night, "base", name, kind), [])
-        reason = VERDICT if kind is VerdictKind.PROMOTED else held
-        book.finish(night, NightState.DONE, kind, reason, version_id=name, report=REPORT)
+        reason = VERDICT if kind is VerdictKind.PROMOTED else HELD
+        told = REPORT | samples if kind is VerdictKind.PROMOTED else REPORT | {"win_rate": 0.52, "win_rate_low": 0.41}
+        book.finish(night, NightState.DONE, kind, reason, version_id=name, report=told)
+        _date_back_night(database, night, len(VERSIONS) - number)
     registry.promote(VERSIONS[-1], VERDICT)
+
+
+@contextmanager
+def at_work(database: FeedbackDatabase) -> Iterator[None]:
+    """A night in the middle of PPO, for as long as the block lasts: whoever holds the lock is at work.
+
+    Its rows are taken out again, so that the other pictures do not show it.
+    """
+    book = NightBook(database)
+    with night_lock(database.path):
+        night = book.start("quick", 3, practice=False)
+        for position, (stage, seconds) in enumerate(STAGES.items()):
+            book.start_stage(night, position, stage)
+            if stage == "ppo":
+                break
+            book.end_stage(night, position, NightState.DONE, seconds, "")
+        done = len(ITERATIONS) - 1
+        _tell(book, night, done)
+        book.stage_progress(night, position, done / len(ITERATIONS), f"iteration {done} of at most {len(ITERATIONS)}")
+        try:
+            yield
+        finally:
+            with database.write() as db:
+                for table in ("night_metrics", "night_log", "night_stages"):
+                    db.execute(f"DELETE FROM {table} WHERE night_id = ?", [night])
+                db.execute("DELETE FROM nights WHERE id = ?", [night])
+
+
+def _tell(book: NightBook, night: str, iterations: int) -> None:
+    """The log and the curves of a night."""
+    book.log(night, "94 pairs and 21 thumbs to learn from.")
+    for look, (loss, accuracy) in enumerate(zip(LOSSES, ACCURACIES, strict=True)):
+        book.metrics(night, "reward model", look, {"log_loss": loss, "accuracy": accuracy})
+    book.log(night, "The reward model predicts 71% of 34 pairs it was not trained on; log-loss 0.649.")
+    for number, figures in enumerate(ITERATIONS[:iterations], 1):
+        book.metrics(night, "ppo", number, figures | {"seconds": SECONDS})
+        book.log(
+            night,
+            f"iteration {number}: reward {figures['reward']:+.2f}, KL {figures['kl']:.2f}, "
+            f"{figures['length']:.0f} tokens, {figures['finished']:.0%} finished, {SECONDS:.0f} s",
+        )
+
+
+def _date_back_night(database: FeedbackDatabase, night: str, days: int) -> None:
+    """So many days ago, at half past two."""
+    began = (datetime.now(UTC) - timedelta(days=days)).replace(hour=2, minute=30, second=0)
+    ended = began + timedelta(seconds=sum(STAGES.values()))
+    with database.write() as db:
+        db.execute(
+            "UPDATE nights SET started_at = ?, ended_at = ? WHERE id = ?",
+            [began.isoformat(timespec="microseconds"), ended.isoformat(timespec="microseconds"), night],
+        )
 
 
 @dataclass(frozen=True)
@@ -98,7 +183,7 @@ class Scene:
 
     def _answer(self, place: tuple[str, str], text: str, version: str, *, show: bool = True) -> str:
         reply = self.store.start_reply(*place, version, Sampling(), 1, [1], show=show)
-        self.store.finish_reply(reply, text, [1], ReplyStatus.DONE)
+        self.store.finish_reply(reply, text, list(text.encode()), ReplyStatus.DONE)
         return reply
 
     def _conversation(self, turns: list[str]) -> None:
@@ -131,7 +216,7 @@ class Scene:
         place = self._talk(small[1])
         first = self._answer(place, small[2], VERSIONS[0])
         if small[0] == "correction":
-            self.store.correct(first, self.person, small[3], [1])
+            self.store.correct(first, self.person, small[3], list(small[3].encode()))
         elif small[0] in {"left", "tie"}:
             other = self._answer(place, small[3], VERSIONS[1], show=False)
             duel = self.store.start_duel(*place, self.person, first, other)

@@ -1,12 +1,15 @@
 """Take the screenshots: every page, both languages, light and dark, wide and phone: `python -m docs.screens.take`.
 
-The site is the one of the browser tests, with the people and answers of `scene.py` in it; no model is needed. Words as
-arguments (`rank zh dark phone`) take only the pictures whose names hold all of them.
+The site is the one of the browser tests, with the people and answers of `scene.py` in it; no model is needed. Versions
+are shown of a second site, with the five nights of `tests/lineage.py`. Words as arguments (`rank zh dark phone`) take
+only the pictures whose names hold all of them.
 """
 
 import io
+import json
 import sys
 import tempfile
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,11 @@ from demo.catalogue import LANGUAGES, Language
 from demo.doors import PAGES
 from demo.identity import COOKIE
 from demo.languages import HTML_LANG, PREFIX
-from docs.screens.scene import Scene, open_school
+from docs.screens.scene import TEXTS, Scene, at_work, open_school
 from nightschool.feedback import FeedbackStore
 from tests.find_chromium import find_chromium
-from tests.served import Site, served
+from tests.lineage import PEOPLE, V3, add_lineage
+from tests.served import SCRIPTS, Site, served
 
 HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -34,53 +38,95 @@ SHOTS = {
     "duel": ("chat", "#conversations .open >> nth=1", "#vote-left:enabled"),
     "rank": ("rank", "", "#rank-board [data-phase=ready]"),
     "feedback": ("feedback", "", "#feedback-page .item"),
-    "school": ("school", "", "#history tbody tr"),
+    "school": ("school", "", ".outlook:not(.waits)"),
+    "school-report": ("school", "#report summary >> nth=1", "#report details[open]"),
+    "school-night": ("school", "", "#night-curves figure"),
 }
 """Name -> the page, what is clicked on it, and what is there when it is ready."""
+AT_WORK = {"school-night"}
+"""Taken while a night runs."""
+SHOWN = {"school-report": "#report"}
+"""Pictures that begin further down the page, and with what."""
+VERSION_SHOTS = {
+    "versions": ("versions", "", "#versions-board .matrix"),
+    "leaderboard": ("versions", "", "#versions-board .matrix"),
+    "receipts": ("versions", "[data-act=receipts] >> nth=0", "#versions-sheet .receipts li"),
+    "promote": ("versions", f"[data-act=promote][data-version={V3}]", "#versions-sheet [data-act=do-promote]"),
+    "trial": ("versions", f"[data-act=try][data-version={V3}]", "#trial-end"),
+}
+"""The same, of the site with five nights."""
 COLOURS = 256
 """Of a picture: screens have few, and the folder stays small."""
 
 
 def main(wanted: list[str]) -> None:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        served(Path(folder)) as site,
-        sync_playwright() as playwright,
-    ):
-        open_school(site.database)
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        for language, theme, size in product(LANGUAGES, ("light", "dark"), SIZES):
-            shots = [name for name in SHOTS if all(word in f"{name}-{language}-{theme}-{size}" for word in wanted)]
-            if shots:
-                _visit(browser, site, language, theme, size, shots)
+        for shown in (SHOTS, VERSION_SHOTS):
+            pictures = [
+                (language, theme, size, shots)
+                for language, theme, size in product(LANGUAGES, ("light", "dark"), SIZES)
+                if (shots := [name for name in shown if _is_wanted(f"{name}-{language}-{theme}-{size}", wanted)])
+            ]
+            if pictures:
+                with tempfile.TemporaryDirectory() as folder:
+                    _take(browser, Path(folder), pictures, has_nights=shown is VERSION_SHOTS)
         browser.close()
 
 
+def _is_wanted(picture: str, words: list[str]) -> bool:
+    return all(word in picture for word in words)
+
+
+def _take(browser: Browser, folder: Path, pictures: list[Any], *, has_nights: bool) -> None:
+    """Pictures of one site."""
+    answers = dict.fromkeys((V3, "v5"), TEXTS["en"]["duel"][1])
+    (folder / SCRIPTS).write_text(json.dumps(answers if has_nights else {}), encoding="utf-8")
+    with served(folder) as site:
+        if has_nights:
+            add_lineage(site.database, folder / "versions", 2 * len(PEOPLE), TEXTS["en"]["duel"][1:])
+        else:
+            open_school(site.database)
+        for language, theme, size, shots in pictures:
+            _visit(browser, site, language, theme, size, shots)
+
+
 def _visit(browser: Browser, site: Site, language: Language, theme: Any, size: str, shots: list[str]) -> None:
-    """A new person plays their scene, then looks at the pages."""
+    """A new person looks at the pages; where these show what people do, they play their scene first."""
     cookie = site.visitors.issue()
     person = site.visitors.read({COOKIE: cookie})
     assert person is not None
-    Scene(FeedbackStore(site.database), site.database, person, language).play()
+    if shots[0] in SHOTS:
+        Scene(FeedbackStore(site.database), site.database, person, language).play()
     context = browser.new_context(locale=HTML_LANG[language], color_scheme=theme, **SIZES[size])
     context.add_cookies([{"name": COOKIE, "value": cookie, "url": site.url}])
     page = context.new_page()
     page.set_default_timeout(60_000)
     for name in shots:
-        _open(page, site, language, name)
-        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        with at_work(site.database) if name in AT_WORK else nullcontext():
+            _open(page, site, language, name)
+            taken = page.screenshot()
+        picture = Image.open(io.BytesIO(taken)).convert("RGB")
         small = picture.quantize(COLOURS, dither=Image.Dither.NONE)
         small.save(HERE / f"{name}-{language}-{theme}-{size}.png", optimize=True)
     context.close()
 
 
 def _open(page: Page, site: Site, language: Language, name: str) -> None:
-    place, clicked, ready = SHOTS[name]
+    place, clicked, ready = (SHOTS | VERSION_SHOTS)[name]
     page.goto(f"{site.url}{PREFIX[language]}{PAGES[place]}")
     if clicked:
-        page.locator(clicked).wait_for(state="attached")
-        page.locator(clicked).dispatch_event("click")  # also where the list is folded away
+        page.locator(clicked).first.wait_for(state="attached")
+        page.locator(clicked).first.dispatch_event("click")  # also where the list is folded away
     page.locator(ready).first.wait_for()
+    if name in SHOWN:
+        page.locator(SHOWN[name]).evaluate("(part) => window.scrollTo(0, part.getBoundingClientRect().top - 70)")
+    if name == "leaderboard":
+        page.locator("#versions-board").evaluate("(board) => board.scrollIntoView({ block: 'start' })")
+    if name == "trial":
+        page.locator("#box textarea").fill(TEXTS[language]["duel"][0])
+        page.locator("#box textarea").press("Enter")
+        page.locator("#talk .turn.assistant").wait_for()
     page.wait_for_timeout(1200)
 
 

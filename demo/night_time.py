@@ -1,0 +1,76 @@
+"""How far a night is and how long it takes: from the stages of earlier nights here, else from what is usual.
+
+Pure functions. Time left is told only where it is known: from an earlier night of the same effort on this machine, or
+once PPO's own iterations tell how fast this one is.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from statistics import fmean
+
+from nightschool.records import Night, NightState, Stage
+
+USUAL: dict[str, dict[str, float]] = {
+    "quick": {"judgements": 1, "model": 4, "initial replies": 15, "reward model": 40, "ppo": 220, "exam": 60},
+    "normal": {"judgements": 1, "model": 4, "initial replies": 30, "reward model": 200, "ppo": 1200, "exam": 160},
+    "thorough": {"judgements": 1, "model": 4, "initial replies": 60, "reward model": 600, "ppo": 6000, "exam": 250},
+}
+"""Effort -> stage -> seconds on two cores with the embedded model: PPO's are its time box, which it mostly uses up
+(`training/effort.py`), the others about what nights on a few hundred judgements took."""
+TELLS_ITS_PROGRESS = {"reward model", "ppo"}
+"""Stages that say how far they are; of the others the time they usually take says it."""
+PPO = "ppo"
+ALMOST = 0.95
+"""How far a stage is at most before it has ended."""
+LAST_ITERATIONS = 3
+
+
+def usual_seconds(effort: str, measured: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of each stage: as measured in the newest such night here, else as usual."""
+    return dict(measured) or USUAL.get(effort, USUAL["normal"])
+
+
+def share_of(stage: Stage, usual: Mapping[str, float], now: datetime) -> float:
+    """How far a stage is, from 0 to 1; what an interrupted one had kept counts too."""
+    if stage.state is NightState.DONE:
+        return 1.0
+    if stage.state is not NightState.RUNNING or stage.name in TELLS_ITS_PROGRESS or stage.progress:
+        return min(stage.progress, ALMOST)
+    seconds = (now - datetime.fromisoformat(stage.started_at)).total_seconds()
+    return min(max(seconds, 0.0) / max(usual.get(stage.name, 0.0), 1e-9), ALMOST)
+
+
+def fraction_of(night: Night, usual: Mapping[str, float], now: datetime) -> float:
+    """How far a whole night is, from 0 to 1: its stages weighed by the time they usually take."""
+    shares = {stage.name: share_of(stage, usual, now) for stage in night.stages}
+    known = [name for name in shares if name in usual]
+    if not known:
+        return max((stage.progress for stage in night.stages if stage.state is NightState.RUNNING), default=0.0)
+    return sum(usual[name] * shares[name] for name in known) / sum(usual.values())
+
+
+def seconds_left(
+    night: Night, usual: Mapping[str, float], now: datetime, *, is_measured: bool, iterations: Sequence[float]
+) -> float | None:
+    """About how much longer a night takes; None where nothing tells. `iterations`: seconds of each of PPO so far."""
+    stages = {stage.name: stage for stage in night.stages}
+    shares = {name: share_of(stages[name], usual, now) if name in stages else 0.0 for name in usual}
+    left = {name: seconds * (1 - shares[name]) for name, seconds in usual.items()}
+    ppo = _ppo_seconds(stages.get(PPO), iterations)
+    if ppo is not None:
+        left[PPO] = ppo * (1 - shares.get(PPO, 0.0))
+        if not is_measured:  # the rest is as much slower or faster than usual as PPO is
+            pace = ppo / usual[PPO]
+            left = {name: seconds * (1 if name == PPO else pace) for name, seconds in left.items()}
+    elif not is_measured:
+        return None
+    return sum(left.values())
+
+
+def _ppo_seconds(ppo: Stage | None, iterations: Sequence[float]) -> float | None:
+    """How long all of PPO takes, told from its newest iterations."""
+    if ppo is None or not iterations or not ppo.progress:
+        return None
+    if ppo.state is NightState.DONE:
+        return sum(iterations)
+    return fmean(iterations[-LAST_ITERATIONS:]) * len(iterations) / ppo.progress

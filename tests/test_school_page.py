@@ -1,0 +1,141 @@
+"""The School page on the real site: what a tick sends, who may decide, and the reports of earlier nights."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from nightschool.records import NightState, VerdictKind
+from nightschool.registry import NightBook
+from tests.served import Site, Visitor, served
+from tests.watched import PATIENCE, watched
+
+PARTS = [
+    "seen", "chosen", "counts", "outlook", "night-card", "night-stages", "night-curves", "report", "night-log",
+    "history", "train", "start-hint", "cancel", "resume", "cancel-sure",
+]  # fmt: skip
+"""What a tick can change, in the order of its outputs."""
+UNCHANGED = {"__type__": "update"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with served(tmp_path_factory.mktemp("site")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nights(site: Site) -> tuple[str, str]:
+    """Two nights that ended, the older one held, the newer one stopped by hand."""
+    book = NightBook(site.database)
+    older = book.start("quick", 1, practice=False)
+    report = {"win_rate": 0.5, "samples": [{"prompt": "What is rain?", "before": "Wet.", "after": "Water."}]}
+    book.finish(older, NightState.DONE, VerdictKind.HELD, "It is held.", version_id=None, report=report)
+    newer = book.start("quick", 2, practice=False)
+    stopped = "The night was stopped by hand."
+    book.finish(newer, NightState.INTERRUPTED, None, stopped, version_id=None, report={})
+    return older, newer
+
+
+@pytest.fixture
+def client(site: Site) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=site.url, timeout=60, follow_redirects=True) as opened:
+        opened.get("/school")
+        yield opened
+
+
+def look(client: httpx.Client, seen: str, chosen: str = "") -> dict[str, Any]:
+    """What a tick sends to a page that shows `seen`, by part; the others are left out."""
+    told = Visitor(client).fire("effort", "change", seen, "quick", chosen)["output"]["data"]
+    return {name: value for name, value in zip(PARTS, told, strict=True) if value != UNCHANGED}
+
+
+def settled(client: httpx.Client, chosen: str = "") -> str:
+    """The state on screen once the judgements are counted and nothing changes any more."""
+    deadline, seen = time.monotonic() + 60, ""
+    while changed := look(client, seen, chosen):
+        assert time.monotonic() < deadline, changed
+        seen = changed["seen"]
+        time.sleep(0.5)
+    return seen
+
+
+@pytest.mark.usefixtures("nights")
+def test_a_tick_sends_everything_once_then_only_what_changed(site: Site, client: httpx.Client) -> None:
+    first = look(client, "")
+    assert set(first) == set(PARTS) - {"chosen"}
+    seen = settled(client)
+    last = NightBook(site.database).last()
+    assert last is not None
+    NightBook(site.database).log(last.id, "a line more")
+    changed = look(client, seen)
+    assert set(changed) == {"seen", "night-log"}
+    assert "a line more" in changed["night-log"]
+    assert look(client, changed["seen"]) == {}
+    assert set(look(client, "what no page of ours says")) == set(first)
+
+
+def test_the_report_of_an_earlier_night_is_sent_to_who_chose_it(client: httpx.Client, nights: tuple[str, str]) -> None:
+    older, newer = nights
+    assert "What is rain?" in look(client, "", older)["report"]
+    assert "What is rain?" not in look(client, "", newer).get("report", "")
+    unknown = look(client, "", "<img src=x onerror=alert(1)>")["report"]
+    assert "There is no such night." in unknown
+    assert "<img" not in unknown
+
+
+@pytest.mark.usefixtures("nights")
+@pytest.mark.parametrize(("button", "data"), [("train", ["quick", False]), ("cancel-yes", []), ("resume", [])])
+def test_only_the_owner_decides_about_nights(client: httpx.Client, button: str, data: list[Any]) -> None:
+    client.headers["X-Forwarded-For"] = "192.0.2.7"
+    seen = look(client, "")
+    assert seen["train"]["interactive"] is False
+    assert seen["resume"]["visible"] is seen["cancel"]["visible"] is False
+    told = Visitor(client).fire(button, "click", *data)
+    assert told["success"] is False
+    assert "Only the owner may start a night, stop it or resume it" in told["output"]["error"]
+
+
+@pytest.mark.usefixtures("nights")
+def test_there_is_nothing_to_cancel_where_no_night_runs(client: httpx.Client) -> None:
+    told = Visitor(client).fire("cancel-yes", "click")
+    assert told["success"] is False
+    assert "No night is running" in told["output"]["error"]
+
+
+@pytest.mark.browser
+def test_a_night_of_the_list_leads_to_its_report_and_back(page: Page, site: Site, nights: tuple[str, str]) -> None:
+    older, _ = nights
+    with watched(page):
+        page.goto(f"{site.url}/school")
+        expect(page.locator("#night-card")).to_contain_text("interrupted", timeout=PATIENCE)
+        expect(page.get_by_role("button", name="Resume this night")).to_be_visible()
+        page.locator(f"#history a[href='?night={older}']").click()
+        expect(page.locator("#report")).to_contain_text("Report of the night of", timeout=PATIENCE)
+        expect(page.locator("#report")).to_contain_text("It is held.")
+        expect(page.locator("#night-card")).to_contain_text("interrupted")
+        expect(page.locator("#history tr.shown")).to_have_count(1)
+        page.wait_for_timeout(1500)  # a tick keeps what the address chose
+        expect(page.locator("#report")).to_contain_text("It is held.")
+        page.locator("#report a").click()
+        expect(page.locator("#night-card")).to_contain_text("interrupted", timeout=PATIENCE)
+        expect(page.locator("#report")).not_to_contain_text("It is held.")
+
+
+@pytest.mark.browser
+def test_an_interrupted_night_is_resumed_from_a_phone_in_chinese(
+    page: Page, site: Site, nights: tuple[str, str]
+) -> None:
+    _, newer = nights
+    page.set_viewport_size({"width": 390, "height": 844})
+    with watched(page):
+        page.goto(f"{site.url}/zh/school")
+        page.get_by_role("button", name="继续这次训练").click(timeout=PATIENCE)
+        expect(page.locator("#night-card")).to_contain_text("已跳过", timeout=PATIENCE)
+        assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    last = NightBook(site.database).last()
+    assert last is not None
+    assert (last.id, last.state) == (newer, NightState.DONE)
