@@ -183,7 +183,6 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
                 db=database.path, versions=settings.versions, environment=night_environment(settings)
             ),
             book=book,
-            store=store,
             visitors=Visitors(
                 load_secret(secret_path(database.path)),
                 accounts,
