@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 export GRADIO_ANALYTICS_ENABLED := False
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants night bench screens clean
+.PHONY: help demo test check mutants night bench town screens clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,10 @@ night: $(VENV)/.ready ## train one night from what people judged (DB, EFFORT=qui
 bench: $(VENV)/.ready-dev ## measure speed and memory of chat and night (about 15 minutes)
 	$(RUN) -m benchmarks.serving
 	$(RUN) -m benchmarks.night
+
+town: $(VENV)/.ready-dev ## simulated people show that the loop learns (TOWN=brevity NIGHTS=1 SEED=0 OUT=town; README.md)
+	$(RUN) -m benchmarks.town --town benchmarks/towns/$(or $(TOWN),brevity).toml --nights $(or $(NIGHTS),1) \
+		--seed $(or $(SEED),0) --out $(or $(OUT),town) $(ARGS)
 
 screens: $(VENV)/.ready-dev ## take the screenshots of every page anew, into docs/screens
 	$(RUN) -m tests.find_chromium

@@ -26,7 +26,7 @@ class GoldScorer:
 
     def gold(self, answer: Answer) -> float:
         """What the taste says of a reply, in its own unit."""
-        return self._of(answer.token_ids)
+        return self._taste(self._tokenizer.decode(answer.token_ids, skip_special_tokens=True))
 
     def in_own_unit(self, score: float) -> float:
         """A mean score as the mean of the taste (exact while no score was cut off)."""
@@ -42,11 +42,12 @@ class GoldScorer:
     ) -> Judged:
         """Scores of one padded batch."""
         shares = torch.zeros(sequences.is_response.shape)
-        constant = (self._of(()) - self._mean) / self._spread
+        nothing = self.gold(
+            Answer(answers[0].prompt_ids, ())
+        )  # where prompts differ in it, the first token carries that
+        constant = (nothing - self._mean) / self._spread
         for row, answer in enumerate(answers):
-            so_far = [self._of(answer.token_ids[:count]) for count in range(len(answer.token_ids) + 1)]
+            counts = range(1, len(answer.token_ids) + 1)
+            so_far = [nothing, *(self.gold(Answer(answer.prompt_ids, answer.token_ids[:count])) for count in counts)]
             shares[row, : len(answer.token_ids)] = torch.tensor(so_far).diff() / self._spread
         return Judged(shares.sum(1) + constant, shares, constant)
-
-    def _of(self, token_ids: Sequence[int]) -> float:
-        return self._taste(self._tokenizer.decode(token_ids, skip_special_tokens=True))

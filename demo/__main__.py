@@ -161,14 +161,19 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
             engine,
             sampling=sampling,
             duel_share=settings.duel_share,
-            chance=random.Random(),
+            chance=drawn_by(settings.seed, "chat"),
             reasons=ThumbReasons(settings.thumb_reasons_up, settings.thumb_reasons_down),
         )
         if warning := classroom.warm_up():
             typer.echo(warning)
         nights = Nights(book, db=database.path, versions=settings.versions, environment=night_environment(settings))
         rank_room = RankRoom(
-            store, registry, engine, sampling=sampling, count=settings.rank_replies, chance=random.Random()
+            store,
+            registry,
+            engine,
+            sampling=sampling,
+            count=settings.rank_replies,
+            chance=drawn_by(settings.seed, "rank"),
         )
         app = create_app(
             classroom=classroom,
@@ -178,7 +183,6 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
                 db=database.path, versions=settings.versions, environment=night_environment(settings)
             ),
             book=book,
-            store=store,
             visitors=Visitors(
                 load_secret(secret_path(database.path)),
                 accounts,
@@ -250,6 +254,11 @@ def open_engine(settings: Settings) -> "EmbeddedEngine":
         max_new_tokens=settings.max_new_tokens,
         resident=settings.resident_versions,
     )
+
+
+def drawn_by(seed: int | None, what: str) -> random.Random:
+    """A generator of its own for each thing that draws by chance; without a seed, another one at every start."""
+    return random.Random() if seed is None else random.Random(f"{seed}/{what}")
 
 
 def night_environment(settings: Settings) -> dict[str, str]:

@@ -22,7 +22,6 @@ from demo.pages.school import SchoolPage
 from demo.pages.versions import Section, VersionsPage
 from demo.rank_room import RankRoom
 from demo.version_room import VersionRoom
-from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -44,7 +43,6 @@ def build_pages(
     outlook: Outlook,
     explanations: Explanations,
     book: NightBook,
-    store: FeedbackStore,
     visitors: Visitors,
     model_line: str,
     effort: str,

@@ -24,7 +24,6 @@ from demo.outlook import Outlook
 from demo.pages.feedback_files import feedback_file_routes
 from demo.rank_room import RankRoom
 from demo.version_room import VersionRoom
-from nightschool.feedback import FeedbackStore
 from nightschool.registry import NightBook
 
 SCRIPTS = ("choices.js", "streams.js", "gradio_words.js")
@@ -48,7 +47,6 @@ def create_app(
     outlook: Outlook,
     explanations: Explanations,
     book: NightBook,
-    store: FeedbackStore,
     visitors: Visitors,
     model_name: str,
     is_small: bool,
@@ -75,7 +73,6 @@ def create_app(
             outlook=outlook,
             explanations=explanations,
             book=book,
-            store=store,
             visitors=visitors,
             model_line=words("common.small_model", model=model_name) if is_small else model_name,
             effort=effort,

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     """Local time at which the chat's server starts a night, as 02:30; `off` (the default): only when asked."""
     nightly_zone: str = ""
     """Time zone of `nightly`, as Europe/Berlin; empty: the machine's."""
+    seed: int | None = Field(None, ge=0)
+    """Of what the chat draws by chance (replies, sides of duels, prompts to rank): the same requests in the same order
+    get the same answers. For simulations and measurements; none (the default): by chance."""
 
     @field_validator("nightly", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ _ratings = mutants_of("training/ratings.py", "tests/test_ratings.py")
 _probation = mutants_of("nightschool/probation.py", "tests/test_probation.py")
 _reading = mutants_of("nightschool/feedback_reading.py", "tests/test_probation_watch.py", "tests/test_leaderboard.py")
 _registry = mutants_of("nightschool/registry.py", "tests/test_probation_watch.py")
+_championship = mutants_of("nightschool/championship.py", "tests/test_probation_watch.py")
 
 EXAM_MUTANTS = (
     _statistics(
@@ -127,6 +128,6 @@ EXAM_MUTANTS = (
     _probation("evidence grows too fast", "/ ((votes + 1) * math.comb", "/ (votes * math.comb"),
     _probation("a late break is forgiven", "worth = max(worth * ratio, 1.0)", "worth = worth * ratio"),
     _reading("the rival's thumbs go on counting", "AND t.created_at <= :until", "AND :until = :until"),
-    _registry("a rolled back version goes on answering", "_promote(db, probation.rival_id, reason.en)", "pass"),
-    _registry("who is late acts all the same", "return row is not None", "return True"),
+    _registry("a rolled back version goes on answering", "move_champion(db, probation.rival_id, reason.en)", "pass"),
+    _championship("who is late acts all the same", "return row is not None", "return True"),
 )

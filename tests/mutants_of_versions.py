@@ -12,7 +12,7 @@ _check = mutants_of(
 )
 _swapped = mutants_of("nightschool/version_check.py", "tests/test_version_folder.py")
 _files = mutants_of("nightschool/files.py", "tests/test_files.py")
-_registered = mutants_of("nightschool/registry.py", "tests/test_registry.py")
+_championship = mutants_of("nightschool/championship.py", "tests/test_registry.py")
 
 VERSIONS_MUTANTS = (
     _timetable(
@@ -55,5 +55,5 @@ VERSIONS_MUTANTS = (
     _files("a changed file is as good", "if sha256_of(path) != digest:", "if False:"),
     _files("a file more is as good", 'return f"{name} was added"', "return None"),
     _files("a folder is replaced only where none is", "if target.exists():", "if False:"),
-    _registered("promoted without a trace", 'db.table("promotions").insert(', "dict("),
+    _championship("promoted without a trace", 'db.table("promotions").insert(', "dict("),
 )

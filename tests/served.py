@@ -132,7 +132,6 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
             command=[sys.executable, "-m", "tests.stand_in_explanation"],
         ),
         book=book,
-        store=store,
         visitors=Visitors(SECRET, accounts, EndedSessions(database, kept_seconds=1000)),
         model_name=engine.model_name,
         is_small=False,

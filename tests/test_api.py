@@ -1,8 +1,10 @@
 """Every published endpoint, called as a program of somebody else would: with gradio_client and the person's cookie."""
 
 import itertools
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +16,7 @@ from demo.identity import COOKIE
 from nightschool.ids import utc_now
 from nightschool.records import INITIAL, VerdictKind, Version
 from nightschool.registry import VersionRegistry
-from tests.served import Site, served
+from tests.served import SCRIPTS, Site, served
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def refusal(client: Client, api_name: str, **given: Any) -> str:
 def test_these_endpoints_are_public_and_no_others(ann: Client) -> None:
     published = ann.view_api(return_format="dict")
     assert set(published["named_endpoints"]) == {
-        "/ask", "/thumb", "/duel_vote", "/ranking", "/rank", "/skip_ranking", "/undo_ranking",
+        "/ask", "/thumb", "/correct", "/duel_vote", "/ranking", "/rank", "/skip_ranking", "/undo_ranking",
     }  # fmt: skip
     assert published["unnamed_endpoints"] == {}
 
@@ -78,6 +80,15 @@ def test_a_thumb_is_set_changed_and_taken_back(ann: Client, site: Site) -> None:
         assert rows(site, sql) == stored
 
 
+def test_a_correction_is_kept_replaced_and_taken_back(ann: Client, site: Site) -> None:
+    answer = asked(ann, "Correct this")[-1]
+    for text, stored in (("Butter. ", [("Butter.",)]), ("Bread.", [("Bread.",)]), ("", [])):
+        assert ann.predict(reply=answer["reply"], text=text, api_name="/correct")["text"] == text.strip()
+        sql = f"SELECT text FROM corrections WHERE reply_id = '{answer['reply']}' AND replaced_at IS NULL"
+        assert rows(site, sql) == stored
+    assert "says the same" in refusal(ann, "/correct", reply=answer["reply"], text=answer["text"])
+
+
 def test_a_duel_names_its_versions_once_it_is_decided(ann: Client, site: Site) -> None:
     [duel] = asked(ann, "Compare these", compare=True)
     assert set(duel) == {"conversation", "duel", "left", "right"}
@@ -85,6 +96,13 @@ def test_a_duel_names_its_versions_once_it_is_decided(ann: Client, site: Site) -
     assert {decided["left"], decided["right"]} == {INITIAL, "v1"}
     assert rows(site, f"SELECT outcome FROM duels WHERE id = '{duel['duel']}'") == [("right",)]
     assert "already decided" in refusal(ann, "/duel_vote", duel=duel["duel"], outcome="left")
+
+
+def test_a_duel_of_two_empty_answers_names_no_reply(tmp_path: Path) -> None:
+    (tmp_path / SCRIPTS).write_text(json.dumps({INITIAL: ""}), encoding="utf-8")
+    with served(tmp_path) as silent:
+        last = asked(somebody(silent), "Say nothing", compare=True)[-1]
+        assert (last["reply"], last["text"]) == ("", "")
 
 
 def test_answers_are_ranked_skipped_and_taken_back(ann: Client, site: Site) -> None:
@@ -116,6 +134,7 @@ def test_without_a_cookie_nothing_is_done(site: Site) -> None:
     for api_name, given in (
         ("/ask", {"text": "hello"}),
         ("/thumb", {"reply": "r", "value": "up"}),
+        ("/correct", {"reply": "r", "text": "t"}),
         ("/duel_vote", {"duel": "d", "outcome": "left"}),
         ("/ranking", {}),
         ("/rank", {"ranking": "r", "order": [["0"]]}),
@@ -133,6 +152,7 @@ def test_nobody_judges_what_is_somebody_elses(ann: Client, site: Site) -> None:
     ben = somebody(site)
     assert "not yours" in refusal(ben, "/ask", text="hello", conversation=reply["conversation"])
     assert "not in a conversation of yours" in refusal(ben, "/thumb", reply=reply["reply"], value="up")
+    assert "not in a conversation of yours" in refusal(ben, "/correct", reply=reply["reply"], text="Better.")
     assert "not yours" in refusal(ben, "/duel_vote", duel=duel["duel"], outcome="left")
     assert "not yours" in refusal(ben, "/rank", ranking=ranking["ranking"], order=[[n] for n in ranking["answers"]])
     assert "not yours" in refusal(ben, "/skip_ranking", ranking=ranking["ranking"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo.__main__ import is_loopback, night_environment, open_address, short_name
+from demo.__main__ import drawn_by, is_loopback, night_environment, open_address, short_name
 from nightschool.errors import AddressInUse, BadInput
 from nightschool.records import Sampling
 from nightschool.schema import FeedbackDatabase
@@ -98,6 +98,16 @@ def test_an_address_of_another_machine_is_refused() -> None:
 )
 def test_the_owner_is_warned_unless_only_this_machine_can_reach_the_page(host: str, is_private: bool) -> None:
     assert is_loopback(host) is is_private
+
+
+def test_a_seed_makes_the_same_draws_again_and_none_makes_others() -> None:
+    def draws(seed: int | None, what: str = "chat") -> list[float]:
+        chance = drawn_by(seed, what)
+        return [chance.random() for _ in range(3)]
+
+    assert draws(7) == draws(7)
+    different = [draws(7), draws(8), draws(7, "rank"), draws(None), draws(None)]
+    assert all(one != other for place, one in enumerate(different) for other in different[:place])
 
 
 def test_visitors_see_the_name_of_a_model_but_no_folder() -> None:

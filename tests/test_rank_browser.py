@@ -152,6 +152,16 @@ def test_keys_choose_move_tie_and_save(rank: Page, site: Site) -> None:
     expect(rank.locator(".rank-card").first).to_be_focused()
 
 
+def test_the_next_question_is_in_view_after_a_click_far_below_it(rank: Page) -> None:
+    rank.set_viewport_size({"width": 1000, "height": 500})
+    save(rank)
+    rank.locator(".rank-save").scroll_into_view_if_needed()
+    rank.wait_for_function("scrollY > 100")
+    rank.locator(".rank-save").click()
+    ready(rank)
+    expect(rank.locator(".rank-question")).to_be_in_viewport(ratio=1)
+
+
 def test_a_tie_is_made_and_undone_by_its_button_and_what_moves_away_is_not_tied(rank: Page) -> None:
     tie = rank.get_by_role("button", name="= as good as above")
     tie.nth(0).click()

@@ -130,7 +130,8 @@ def test_an_earlier_nights_report_has_a_head_of_its_own_and_the_way_back() -> No
     shown = report(NIGHT, is_newest=False)
     assert "Report of the night of 2026-01-01 00:00 UTC" in shown
     assert "Promoted" in shown
-    assert 'href="?"' in shown
+    assert 'href="/school"' in shown
+    assert 'href="/zh/school"' in report(NIGHT, is_newest=False, words=CHINESE)
     assert "Promoted" not in report(NIGHT)  # its card stands above
 
 
@@ -199,4 +200,5 @@ def test_a_curve_names_its_first_and_last_value_and_what_is_no_curve_is_left_out
     shown = curves_grid(CURVES, ENGLISH)
     assert "2 iterations, from -0.50 to +0.25" in shown
     assert shown.count("<figure") == 1  # seconds are no curve
+    assert "the first iteration" in curves_grid({"ppo": {"kl": [(1, 0.0)]}}, ENGLISH)
     assert curves_grid({}, ENGLISH) == ""

@@ -11,8 +11,8 @@ import signal, time
 from training.stopping import stop_when_asked
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell leaves it to what it starts in the background
 stop_when_asked()
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("asked", flush=True)

@@ -18,8 +18,13 @@ CHAT_TEMPLATE = (
 )
 
 
-def make_tiny_model(folder: Path, *, layers: int = 4, width: int = 64, words: int = 256, seed: int = 2) -> Path:
-    """Write a model folder that `load_base` takes; as in SmolLM2, id 2 ends turns and is the tokenizer's pad too."""
+def make_tiny_model(
+    folder: Path, *, layers: int = 4, width: int = 64, words: int = 256, seed: int = 2, letter: str = ""
+) -> Path:
+    """Write a model folder that `load_base` takes; as in SmolLM2, id 2 ends turns and is the tokenizer's pad too.
+
+    `letter`: the words of one kind are those with this letter in them, so that a text shows what it has of the kind.
+    """
     tokenizer = Tokenizer(models.BPE(unk_token="<|endoftext|>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -52,9 +57,10 @@ def make_tiny_model(folder: Path, *, layers: int = 4, width: int = 64, words: in
             tie_word_embeddings=False,
         )
     )
+    kind = [number for word, number in wrapped.get_vocab().items() if letter in word] if letter else list(KIND)
     with torch.no_grad():
-        model.model.embed_tokens.weight[list(KIND)] += 0.5 * torch.randn(width)
-        model.lm_head.weight[list(KIND)] += 0.1 * torch.randn(width)
+        model.model.embed_tokens.weight[kind] += (1.0 if letter else 0.5) * torch.randn(width)
+        model.lm_head.weight[kind] += 0.1 * torch.randn(width)
         model.lm_head.weight[2] *= 1.5  # opinions about ending a turn: replies differ in length
     model.save_pretrained(folder)
     wrapped.save_pretrained(folder)

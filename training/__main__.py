@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -252,6 +253,16 @@ def import_(file: Path, db: Db = None, model: Model = None) -> None:
     known = len(found) - added
     noun = "preferences" if found.preferences else "judgements"
     print(f"{added} {noun} imported into {settings.db}" + (f", {known} were there already." if known else "."))
+
+
+AS_IT_IS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=AS_IT_IS)
+def simulate(context: typer.Context) -> None:
+    """Simulated people show that the loop learns (`simulate --help`: all that `python -m benchmarks.town` takes)."""
+    # A program of its own: it starts the chat, which the night must not know.
+    raise typer.Exit(subprocess.run([sys.executable, "-m", "benchmarks.town", *context.args], check=False).returncode)
 
 
 def _probation(registry: VersionRegistry, store: FeedbackStore) -> dict[str, Any] | None:

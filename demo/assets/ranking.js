@@ -153,6 +153,7 @@ const show = () => {
   const value = props.value || {};
   if (left.has(value.round)) return;
   if (value.round !== round) {
+    const isNext = round !== null; // the button that asked for it is disabled by now, and so without focus
     round = value.round || null;
     const order = orderOf(value);
     tied = new Set(order.flatMap((group) => group.slice(1)));
@@ -161,7 +162,7 @@ const show = () => {
     find('.rank-question').textContent = value.question || '';
     find('.rank-slice').textContent = value.slice || '';
     if (hadFocus && cards().length) cards()[0].focus({ preventScroll: true });
-    if (hadFocus) element.scrollIntoView({ block: 'start' });
+    if (hadFocus || isNext) element.scrollIntoView({ block: 'start' });
   }
   const answers = Object.keys(value.answers || {});
   if (value.phase === 'ready') { // an answer that came out empty, or like another one, is not there to be ranked

@@ -35,7 +35,7 @@ class PublicApi:
         """Make them endpoints of the Blocks being built."""
         writing: tuple[Callable[..., Any], ...] = (self.ask, self.ranking)
         judging: tuple[Callable[..., Any], ...] = (
-            self.thumb, self.duel_vote, self.rank, self.skip_ranking, self.undo_ranking,
+            self.thumb, self.correct, self.duel_vote, self.rank, self.skip_ranking, self.undo_ranking,
         )  # fmt: skip
         for function in writing:
             api(function, concurrency_limit=8)
@@ -59,8 +59,9 @@ class PublicApi:
                 texts = {"left": scene.duel.left.text, "right": scene.duel.right.text}
                 yield {"conversation": lesson.conversation_id, "duel": scene.duel.id, **texts}
             else:
-                reply = scene.turns[-1]
-                yield {"conversation": lesson.conversation_id, "reply": reply.id, "text": reply.text}
+                last = scene.turns[-1]  # the question itself, where both sides of a duel came out empty
+                reply, said = (last.id, last.text) if last.role == "assistant" else ("", "")
+                yield {"conversation": lesson.conversation_id, "reply": reply, "text": said}
 
     def thumb(self, request: gr.Request, reply: str, value: Literal["up", "down", "none"]) -> dict[str, Any]:
         """Like ("up") or dislike ("down") a reply, or take that back ("none"). Answers once it is on disk."""
@@ -70,6 +71,17 @@ class PublicApi:
                 raise BadInput(f"The thumb was given as {value!r}; give up, down or none.")
             self._classroom.thumb(person_id, reply, THUMBS[value])
         return {"reply": reply, "value": value}
+
+    def correct(self, request: gr.Request, reply: str, text: str) -> dict[str, Any]:
+        """Say what you would have answered in place of a reply; the conversation goes on from it. An empty text takes
+        your correction back. Answers once it is on disk."""
+        person_id = person_of(self._visitors, request)
+        with self._told():
+            if text.strip():
+                self._classroom.correct(person_id, reply, text)
+            else:
+                self._classroom.withdraw_correction(person_id, reply)
+        return {"reply": reply, "text": text.strip()}
 
     def duel_vote(
         self, request: gr.Request, duel: str, outcome: Literal["left", "right", "tie", "both_bad"]

@@ -33,12 +33,11 @@ def curves_grid(curves: Curves, words: Words) -> str:
 def _curve(key: tuple[str, str], points: Points, words: Words) -> str:
     shape, name = SHOWN[key], html.escape(words(f"school.curve_{key[1]}"))
     first, last = shape.format(points[0][1]), shape.format(points[-1][1])
-    told = words(
-        f"school.curve_told_{'looks' if key[0] == REWARD_MODEL else 'iterations'}",
-        count=len(points),
-        first=first,
-        last=last,
-    )
+    of = "looks" if key[0] == REWARD_MODEL else "iterations"
+    if len(points) == 1:
+        told = words(f"school.curve_one_of_{of}")
+    else:
+        told = words(f"school.curve_told_{of}", count=len(points), first=first, last=last)
     return (
         f'<figure class="curve"><figcaption><span>{name}</span><b>{html.escape(last)}</b></figcaption>'
         f'<div class="drawn"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}: {html.escape(told)}">'

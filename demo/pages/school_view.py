@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from demo.catalogue import Words, catalogue
+from demo.doors import PAGES
+from demo.languages import PREFIX
 from demo.night_time import fraction_of, seconds_left, usual_seconds
 from demo.nights import NightStatus, Phase
 from demo.pages.curves_view import iteration_seconds
@@ -68,14 +70,15 @@ def report(night: Night, curves: Curves, words: Words, *, is_owner: bool, is_new
     if is_newest:
         return f"<h2>{_text(words, 'report')}</h2>{body}" if body else ""
     title = html.escape(words("school.report_of", moment=f"{date_and_time(night.started_at)} UTC"))
-    back = f'<a href="?">{_text(words, "back_to_newest")}</a>'
+    back = f'<a href="{_address(words)}">{_text(words, "back_to_newest")}</a>'
     card = _card(heading(night, words), ending(night, words), kind=kind_of(night))
     return f'<div class="earlier"><h2>{title}</h2>{back}</div>{card}{body}'
 
 
 def no_such_night(words: Words) -> str:
     """Where a link names a night that is not there."""
-    return f'<p>{_text(words, "no_such_night")} <a href="?">{_text(words, "back_to_newest")}</a></p>'
+    back = f'<a href="{_address(words)}">{_text(words, "back_to_newest")}</a>'
+    return f"<p>{_text(words, 'no_such_night')} {back}</p>"
 
 
 def log_lines(lines: Sequence[tuple[str, str]], words: Words) -> str:
@@ -103,12 +106,17 @@ def history_table(nights: Sequence[Night], words: Words, shown: str = "") -> str
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
+def _address(words: Words) -> str:
+    """Of this page. (Gradio gives its pages a base, so that a bare "?night=" would lead to the chat.)"""
+    return PREFIX[words.language] + PAGES["school"]
+
+
 def _way_to(night: Night, words: Words) -> str:
     moment = date_and_time(night.started_at)
     if night.state is NightState.RUNNING:
         return moment
     label = html.escape(words("school.open_report", moment=night.started_at[:16].replace("T", " ")))
-    return f'<a href="?night={html.escape(night.id)}" title="{label}">{moment}</a>'
+    return f'<a href="{_address(words)}?night={html.escape(night.id)}" title="{label}">{moment}</a>'
 
 
 def _bar(fraction: float, told: str, words: Words) -> str:

@@ -84,8 +84,7 @@ def _list(version: str, found: ReceiptPage, words: Words) -> str:
 
 
 def _row(row: ReceiptRow, words: Words) -> str:
-    key = f"outcome_{row.kind}_{row.outcome}" if row.outcome else f"kind_{row.kind}"
-    label = _kind(row.kind, words) if row.is_deleted else _text(words, key)
+    label = _text(words, f"outcome_{row.kind}_{row.outcome}") if row.outcome else _kind(row.kind, words)
     if row.is_deleted:
         text = f'<span class="taint">{_text(words, "receipt_deleted")}</span>'
     else:
