@@ -16,6 +16,10 @@ from tests.payloads import PAYLOADS
 from tests.served import LONG, Site, Visitor, served
 
 
+LISTED = 9
+"""The place of the list among what an event draws that draws everything."""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with served(tmp_path_factory.mktemp("site")) as running:
@@ -161,11 +165,11 @@ def test_a_deleted_conversation_leaves_the_list_and_comes_back(visitor: Visitor,
     conversation, _ = talk(visitor, site, "delete by event")
     answer = visitor.fire("conversations", "removed", conversation, given={"id": conversation})
     assert answer["success"]
-    listed = answer["output"]["data"][-1]
+    listed = answer["output"]["data"][LISTED]
     assert listed["props"]["gone"]["id"] == conversation
     assert listed["value"]["entries"] == []
     answer = visitor.fire("conversations", "restored", given={"id": conversation})
-    assert [entry["title"] for entry in answer["output"]["data"][-1]["entries"]] == ["delete by event"]
+    assert [entry["title"] for entry in answer["output"]["data"][LISTED]["entries"]] == ["delete by event"]
 
 
 def test_a_conversation_deleted_while_it_is_answered_ends_without_an_error(visitor: Visitor, site: Site) -> None:
