@@ -15,7 +15,6 @@ from nightschool.registry import VersionRegistry
 from tests.payloads import PAYLOADS
 from tests.served import LONG, Site, Visitor, served
 
-
 LISTED = 9
 """The place of the list among what an event draws that draws everything."""
 
