@@ -29,10 +29,10 @@ class ChatTrial:
         self._classroom = classroom
         self._visitors = visitors
         self._words = words
-        with gr.Row(elem_id="trial", visible=False) as self.row:
+        with gr.Row(elem_id="trial"):  # hidden by its style while the line is empty
             self.line = gr.HTML(elem_id="trial-line", html_template='<div role="status">${value}</div>')
             self.back = gr.Button(words("chat.trial_end"), elem_id="trial-end", size="sm", min_width=100)
-        self.widgets: list[Any] = [self.row, self.line, self.back]
+        self.widgets: list[Any] = [self.line, self.back]
 
     def wire(self, reads: dict[str, Any], everything: list[Any]) -> Any:
         """The event after whose failure the page must be drawn as it is stored."""
@@ -50,7 +50,7 @@ class ChatTrial:
     def shown(self, scene: Scene) -> Updates:
         """The line as the store has it."""
         if scene.tried_version is None:
-            return {self.row: gr.Row(visible=False), self.line: ""}
+            return {self.line: ""}
         champion = self._classroom.champion().id
         if scene.tried_version == champion:
             said = self._words("chat.trial_of_champion", version=_bold(champion))
@@ -58,7 +58,7 @@ class ChatTrial:
         else:
             said = self._words("chat.trial", version=_bold(scene.tried_version), champion=_bold(champion))
             button = self._words("chat.trial_back", champion=champion)
-        return {self.row: gr.Row(visible=True), self.line: said, self.back: gr.Button(button)}
+        return {self.line: said, self.back: gr.Button(button)}
 
 
 def _bold(text: str) -> str:
