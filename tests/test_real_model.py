@@ -39,6 +39,7 @@ def test_the_embedded_model_knows_a_capital_and_streams_it_word_by_word(engine: 
     assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(pieces))
 
 
+@pytest.mark.timeout(1500)
 def test_a_tiny_night_on_the_embedded_model_tells_all_it_must(tmp_path: Path, embedded_cache: Path) -> None:
     # 80 pairs of four-word replies, drawn replies of at most 6 tokens: a real quick night in a fraction of its time.
     pairs = tmp_path / "pairs.jsonl"
