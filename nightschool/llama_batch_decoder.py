@@ -8,28 +8,14 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional
 from transformers.cache_utils import DynamicCache
 
-from nightschool.llama_decoder import LayerWeights
+from nightschool.llama_decoder import LlamaReader
 
 
-class LlamaBatchDecoder:
+class LlamaBatchDecoder(LlamaReader):
     """Continues texts that stand on the right of a padded batch; for models that `llama_decoder.supports`."""
-
-    def __init__(self, model: Any) -> None:
-        config, inner = model.config, model.model
-        attention = inner.layers[0].self_attn
-        self._head_dim = int(attention.head_dim)
-        self._kv_heads = int(config.num_key_value_heads)
-        self._scale = float(attention.scaling)
-        self._eps = float(config.rms_norm_eps)
-        self._rotary: nn.Module = inner.rotary_emb
-        self._embedding: torch.Tensor = inner.embed_tokens.weight
-        self._layers = [LayerWeights.of(layer) for layer in inner.layers[: config.num_hidden_layers]]
-        self._norm: torch.Tensor = inner.norm.weight
-        self._head: torch.Tensor = model.lm_head.weight
 
     def take_over(self, cache: DynamicCache, is_token: torch.Tensor, steps: int) -> None:
         """Copy the keys and values of the texts so far, with room for `steps` tokens more.
@@ -84,9 +70,6 @@ class LlamaBatchDecoder:
             hidden = hidden + functional.linear(functional.silu(gate) * up, weights.down)
         self._past, self._positions = end, self._positions + 1
         return functional.linear(self._normed(hidden, self._norm), self._head)
-
-    def _normed(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(hidden, weight.shape, weight, self._eps)
 
     def _turned(self, projected: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """The rotary embedding: [rows, heads * head_dim] -> [rows, heads, head_dim]; `sin` half negated."""

@@ -42,8 +42,8 @@ def supports(model: Any) -> bool:
     )
 
 
-class LlamaDecoder:
-    """Continues one text: takes over what the model's own forward has read of it, then steps token by token."""
+class LlamaReader:
+    """What decoders of one text and of many know of a plain Llama: the model's own weights and sizes."""
 
     def __init__(self, model: Any) -> None:
         config, inner = model.config, model.model
@@ -57,6 +57,13 @@ class LlamaDecoder:
         self._layers = [LayerWeights.of(layer) for layer in inner.layers[: config.num_hidden_layers]]
         self._norm: torch.Tensor = inner.norm.weight
         self._head: torch.Tensor = model.lm_head.weight
+
+    def _normed(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return functional.rms_norm(hidden, weight.shape, weight, self._eps)
+
+
+class LlamaDecoder(LlamaReader):
+    """Continues one text: takes over what the model's own forward has read of it, then steps token by token."""
 
     def take_over(self, cache: DynamicCache, capacity: int) -> None:
         """Copy the keys and values of the text so far; room for `capacity` tokens in all."""
@@ -94,9 +101,6 @@ class LlamaDecoder:
             hidden = hidden + functional.linear(functional.silu(gate) * up, weights.down)
         self._past = end
         return functional.linear(self._normed(hidden, self._norm), self._head)
-
-    def _normed(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(hidden, weight.shape, weight, self._eps)
 
     def _turned(self, projected: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """The rotary embedding: [1, heads * head_dim] -> [heads, head_dim]; the first half of `sin` is negated."""

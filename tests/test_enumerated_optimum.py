@@ -15,13 +15,15 @@ def _as_shipped(settings: PpoSettings) -> PpoSettings:
     return replace(settings, credit=Credit.DENSE, baseline=Baseline.GROUP, replies=128)
 
 
-@pytest.mark.parametrize("change", [lambda settings: settings, _as_shipped], ids=["critic", "group"])
+@pytest.mark.parametrize(
+    ("change", "share"), [(lambda settings: settings, 0.97), (_as_shipped, 0.94)], ids=["critic", "group"]
+)
 def test_ppo_with_a_transformer_closes_the_gap_to_the_enumerated_optimum(
-    monkeypatch: pytest.MonkeyPatch, change: Callable[[PpoSettings], PpoSettings]
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[PpoSettings], PpoSettings], share: float
 ) -> None:
     monkeypatch.setattr(rollout, "GROUP", 512)  # rows of one padded layout: only the speed depends on it
     before, after = solve(0, 100, change)
     assert before.total == pytest.approx(1.0, abs=1e-4)
     assert after.total == pytest.approx(1.0, abs=1e-4)
     assert after.objective <= after.best + 1e-4
-    assert (after.objective - before.objective) / (before.best - before.objective) > 0.94
+    assert (after.objective - before.objective) / (before.best - before.objective) > share
