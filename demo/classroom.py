@@ -245,6 +245,10 @@ class Classroom:
         """End a duel without a decision; returns once it is on disk, with the versions of both sides."""
         return self._store.decline_duel(duel_id, person_id)
 
+    def ended_duel(self, person_id: str, duel_id: str) -> Duel | None:
+        """A duel that was decided, declined or closed before, with the versions of both sides; None for an open one."""
+        return self._store.ended_duel(duel_id, person_id)
+
     def last_reply(self, person_id: str, conversation_id: str) -> str:
         """The id of the answer shown last. Raises `BadInput` where there is none, or a duel over it is open."""
         self._refuse_open_duel(person_id, conversation_id)

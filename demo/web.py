@@ -26,7 +26,7 @@ from demo.rank_room import RankRoom
 from demo.version_room import VersionRoom
 from nightschool.registry import NightBook
 
-SCRIPTS = ("streams.js", "gradio_words.js")
+SCRIPTS = ("choices.js", "streams.js", "gradio_words.js")
 STYLES = (
     "look.css",
     "header.css",

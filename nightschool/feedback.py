@@ -405,6 +405,12 @@ class FeedbackStore:
             raise BadInput("This duel is not yours or does not exist; reload the page.")
         return self._duel(row)
 
+    def ended_duel(self, duel_id: str, person_id: str) -> Duel | None:
+        """The duel, if it takes no vote any more. Raises `BadInput` for somebody else's."""
+        ended = "SELECT 1 AS ended FROM duels WHERE id = ? AND (outcome IS NOT NULL OR closed_at IS NOT NULL)"
+        duel = self.duel(duel_id, person_id)
+        return None if self._one(ended, duel_id) is None else duel
+
     def decide_duel(self, duel_id: str, person_id: str, outcome: DuelOutcome) -> Duel:
         """Decide a duel once; the chosen reply (on a tie or both bad: one of them by chance) continues the talk.
 

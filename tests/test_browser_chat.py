@@ -170,7 +170,7 @@ def test_a_thumb_can_be_given_while_the_answer_is_being_written(chat: Page, site
         button(chat, "Stop").click()
         written(chat)
     expect(pressed(chat, "Good answer")).to_have_count(1)
-    expect(chat.locator(".turn-mark")).to_contain_text("Stopped.")
+    expect(chat.locator(".turn .turn-mark")).to_contain_text("Stopped.")
 
 
 # ---- corrections -----------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_a_correction_becomes_the_text_of_the_conversation(chat: Page, site: Sit
     editor.fill("It was **12 letters**")
     button(chat, "Save").click()
     expect(chat.get_by_test_id("bot")).to_have_text("It was 12 letters")
-    expect(chat.locator(".turn-mark")).to_contain_text("Improved by you")
+    expect(chat.locator(".turn .turn-mark")).to_contain_text("Improved by you")
     button(chat, "Show the original").click()
     expect(chat.get_by_test_id("bot")).to_have_text(original)
     button(chat, "Show your version").click()
@@ -385,7 +385,7 @@ def test_a_reload_in_the_middle_of_an_answer_shows_what_was_written(chat: Page, 
         expect(chat.get_by_test_id("bot")).to_contain_text("0 1 2 3")
         reload(chat)
         expect(chat.get_by_test_id("bot")).to_contain_text("0 1 2 3")
-        expect(chat.locator(".turn-mark")).to_contain_text("Stopped.")
+        expect(chat.locator(".turn .turn-mark")).to_contain_text("Stopped.")
     ask(chat, "and on")
     expect(chat.get_by_test_id("bot")).to_have_count(2)
 

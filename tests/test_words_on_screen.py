@@ -309,7 +309,7 @@ def test_the_chat_in_use_shows_only_words_of_its_language(page: Page, language: 
     page.locator(".editor textarea").fill(QUESTION)
     assert strays_on(page, language) == []
     page.locator(".editor .primary").click()
-    expect(page.locator(".turn-mark")).to_contain_text(say("corrected"), timeout=PATIENCE)
+    expect(page.locator(".turn .turn-mark")).to_contain_text(say("corrected"), timeout=PATIENCE)
     page.locator("#settings").click()
     page.locator("#box textarea").fill(QUESTION)
     page.locator("#compare").click()

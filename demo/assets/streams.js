@@ -61,7 +61,7 @@
       if (window.nightschoolUnheard && /\/(run\/predict|queue\/join)$/.test(path)) return unheard(path);
       throw error;
     }
-    if (answer.ok && path.endsWith('/queue/data')) return readAlong(answer, call[1]?.signal);
+    if (answer.ok && path.endsWith('/queue/data')) return readAlong(answer, call[1]?.signal ?? call[0]?.signal);
     if (answer.ok && path.endsWith('/queue/join') && open) await settled(open, (await answer.clone().json()).event_id);
     return answer;
   };

@@ -43,16 +43,11 @@ ECHO = """(text, ...rest) => {
   return [text, ...rest];
 }"""
 """A question is on the page at once, also while it waits for a writer."""
-
-EMPTY_BOX = """() => {
-  const box = document.querySelector('#box textarea');
-  if (box?.value) {
-    box.value = '';
-    box.dispatchEvent(new Event('input', { bubbles: true }));
-  }
-  return [];
+ASKED = """(...given) => {
+  window.dispatchEvent(new Event('nightschool:asked'));
+  return given;
 }"""
-"""At the click, not by the server's answer: that would take away what is being written by then."""
+"""Whatever asks for an answer says so: what was asked for before it does not draw the page any more (choices.js)."""
 
 Steps = Generator[Updates, None, None]
 
@@ -123,29 +118,31 @@ class ChatPage:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         writes = {**quiet, "concurrency_id": "writing", "concurrency_limit": WRITERS}
         reads = {**quiet, "concurrency_limit": None}
+        direct = {**quiet, "queue": False, "trigger_mode": "multiple"}
         writing: list[Any] = [
             self.box.submit(self.send, [self.box, *here], everything, js=ECHO, **writes),
             self.compare.click(self.send_for_duel, [self.box, *here], everything, js=ECHO, **writes),
-            self.talk.regenerated(self.regenerate, here, everything, **writes),
-            self.talk.exampled(self.send_example, here, everything, **writes),
-            self.talk.edited(self.edit, here, everything, **writes),
+            self.talk.regenerated(self.regenerate, here, everything, js=ASKED, **writes),
+            self.talk.exampled(self.send_example, here, everything, js=ASKED, **writes),
+            self.talk.edited(self.edit, here, everything, js=ASKED, **writes),
         ]
         for event in writing:
             event.failure(self.refresh, [self.conversation_id], everything, **reads)
         self.box.stop(None, None, None, cancels=writing, **quiet).then(
             self.refresh, [self.conversation_id], everything, **reads
         )
-        # An event's own `cancels` act after its answer: they would cut what was asked since. So they are events before.
-        self.new.click(None, None, None, cancels=writing, **quiet)
-        self.new.click(self.start_afresh, None, everything, js=EMPTY_BOX, **reads)
-        self.list.opened(None, None, None, cancels=writing, **quiet)
-        self.list.opened(self.open, None, everything, **reads)
-        for event in (*self._desk.wire(quiet, everything), self.trial.wire(reads, everything)):
+        # The page itself turns to the other conversation at the click, and stops what is written: choices.js, talk.js.
+        turned = [
+            self.new.click(self.start_afresh, None, everything, **direct),
+            self.list.opened(self.open, None, everything, **direct),
+        ]
+        for event in (*turned, *self._desk.wire(quiet, everything), self.trial.wire(reads, everything)):
             event.failure(self.refresh, [self.conversation_id], everything, **reads)
         self.settings.click(None, None, None, js=FOLD, **quiet)
         self.why.click(self.explain, [self.conversation_id], [self.card], **reads)
         self.conversation_id.change(None, [self.conversation_id], None, js=REMEMBER, **quiet)
         self._blocks.load(self.load, [self.conversation_id], everything, js=RECALL, **reads)
+        self._blocks.load(self.offer_why, None, [self.why], **reads)
 
     # ---- handlers: reading ---------------------------------------------------------------------------------------
 
@@ -156,11 +153,11 @@ class ChatPage:
             scene = self._settled(person_id, conversation_id)
         except BadInput:
             scene = EMPTY_SCENE
-        may_ask_why = is_owner(self._visitors, request)
-        return {
-            **self.shown(person_id, scene),
-            self.why: gr.Button(visible=may_ask_why, interactive=bool(scene.turns) and scene.duel is None),
-        }
+        return self.shown(person_id, scene)
+
+    def offer_why(self, request: gr.Request) -> Updates:
+        """The button for the owner. On its own, for whoever has chosen a conversation before `load` was answered."""
+        return {self.why: gr.Button(visible=is_owner(self._visitors, request))}
 
     def refresh(self, conversation_id: str, request: gr.Request) -> Updates:
         """The conversation as stored: after a stop there may be more text than was on screen."""
@@ -185,7 +182,7 @@ class ChatPage:
         """Ask; the owner's share of turns becomes a duel by itself."""
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
-            wanted, may_try = chat_view.style_of(style), self._is_owner(request)
+            wanted, may_try = chat_view.chosen_style(style), self._is_owner(request)
             lesson = self._classroom.ask(person_id, conversation_id, text, style=wanted, may_try=may_try)
             yield from self._write(person_id, lesson, clear=True)
 
@@ -193,7 +190,7 @@ class ChatPage:
         """Two answers to the question in the box, or to the last one when the box is empty."""
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
-            wanted: dict[str, Any] = {"style": chat_view.style_of(style), "may_try": self._is_owner(request)}
+            wanted: dict[str, Any] = {"style": chat_view.chosen_style(style), "may_try": self._is_owner(request)}
             if text.strip():
                 lesson = self._classroom.ask(person_id, conversation_id, text, compare=True, **wanted)
             else:
@@ -204,7 +201,7 @@ class ChatPage:
         """Another answer to the last question."""
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
-            wanted, may_try = chat_view.style_of(style), self._is_owner(request)
+            wanted, may_try = chat_view.chosen_style(style), self._is_owner(request)
             lesson = self._classroom.ask_again(person_id, conversation_id, style=wanted, may_try=may_try)
             yield from self._write(person_id, lesson, clear=False)
 
@@ -214,7 +211,7 @@ class ChatPage:
         """Ask one of the example questions of an empty page."""
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
-            text, wanted = chat_view.field(event._data, "text"), chat_view.style_of(style)
+            text, wanted = chat_view.field(event._data, "text"), chat_view.chosen_style(style)
             may_try = self._is_owner(request)
             lesson = self._classroom.ask(person_id, conversation_id, text, style=wanted, may_try=may_try)
             yield from self._write(person_id, lesson, clear=False)
@@ -224,7 +221,7 @@ class ChatPage:
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
             question_id, text = (chat_view.field(event._data, name) for name in ("id", "text"))
-            wanted, may_try = chat_view.style_of(style), self._is_owner(request)
+            wanted, may_try = chat_view.chosen_style(style), self._is_owner(request)
             lesson = self._classroom.edit(person_id, conversation_id, question_id, text, style=wanted, may_try=may_try)
             yield from self._write(person_id, lesson, clear=False)
 

@@ -14,9 +14,9 @@ from demo.classroom import Classroom
 from demo.identity import Visitors
 from demo.lessons import EMPTY_SCENE, Scene
 from demo.pages import chat_view
-from demo.pages.common import Updates, person_of, told_in_words
+from demo.pages.common import Updates, person_of, sentence_of, told_in_words
 from demo.translation import translated
-from nightschool.errors import NightSchoolError
+from nightschool.errors import BadInput, NightSchoolError
 from nightschool.ids import new_id
 
 
@@ -102,13 +102,25 @@ class ChatDesk:
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
             duel_id, outcome = chat_view.field(event._data, "duel"), chat_view.outcome_of(event._data)
-            if outcome is None:
-                duel = self._classroom.decline(person_id, duel_id)
-            else:
-                duel = self._classroom.vote(person_id, duel_id, outcome)
+            try:
+                if outcome is None:
+                    duel = self._classroom.decline(person_id, duel_id)
+                else:
+                    duel = self._classroom.vote(person_id, duel_id, outcome)
+            except BadInput as refusal:
+                return self._refused_vote(person_id, conversation_id, duel_id, refusal)
             scene = self._classroom.scene(person_id, conversation_id)
         continues = scene.turns[-1].id if scene.turns else None
         return {**page.shown(person_id, scene), page.status: chat_view.reveal(duel, continues, self._words)}
+
+    def _refused_vote(self, person_id: str, conversation_id: str, duel_id: str, refusal: BadInput) -> Updates:
+        """What became of a duel that was ended before, in another tab; any other refusal goes on."""
+        ended = self._classroom.ended_duel(person_id, duel_id)
+        if ended is None:
+            raise refusal
+        said = chat_view.refused_vote(ended, sentence_of(refusal, self._words), self._words)
+        shown = self._page.shown(person_id, self._classroom.scene(person_id, conversation_id))
+        return {**shown, self._page.status: said}
 
     def show_message(self, conversation_id: str, event: gr.EventData, request: gr.Request) -> Updates:
         """Another branch: an earlier question or answer, and what followed it."""

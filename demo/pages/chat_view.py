@@ -49,11 +49,11 @@ def talk(scene: Scene, words: Words, *, busy: bool = False, dueling: bool = Fals
 
     No two values are equal: the widget draws what is new, and a failed action must draw what was there before.
     """
-    duel: dict[str, str] | None = None
+    duel: dict[str, Any] | None = None
     if scene.duel is not None:
-        duel = {"id": scene.duel.id, "left": to_html(scene.duel.left.text), "right": to_html(scene.duel.right.text)}
+        duel = duel_value(scene.duel)
     elif dueling:
-        duel = {"id": "", "left": "", "right": ""}
+        duel = {"id": "", "left": "", "right": "", "stopped": []}
     return {
         "ready": True,
         "drawn": new_id(),
@@ -64,6 +64,13 @@ def talk(scene: Scene, words: Words, *, busy: bool = False, dueling: bool = Fals
         "hidden": scene.hidden,
         "busy": busy,
     }
+
+
+def duel_value(duel: Duel) -> dict[str, Any]:
+    """A duel as the widget draws it. A side that was stopped is marked: a vote on a fragment is given knowing it."""
+    sides = {"left": duel.left, "right": duel.right}
+    stopped = [side for side, reply in sides.items() if reply.status is ReplyStatus.STOPPED]
+    return {"id": duel.id, **{side: to_html(reply.text) for side, reply in sides.items()}, "stopped": stopped}
 
 
 def turn_value(turn: Turn, words: Words, *, last: bool = False) -> dict[str, Any]:
@@ -197,6 +204,11 @@ def style_of(data: Mapping[str, Any] | None) -> Style:
         _refuse(error)
 
 
+def chosen_style(data: Mapping[str, Any] | None) -> Style | None:
+    """The style a question is asked with; None, the one that is stored, while the form does not show it yet."""
+    return style_of(data) if data else None
+
+
 def style_value(style: Style) -> dict[str, Any]:
     """The style as its form draws it."""
     return {
@@ -226,6 +238,12 @@ def reveal(duel: Duel, continues: str | None, words: Words) -> str:
     side = "left" if continues == duel.left.id else "right"
     key = f"chat.{'skipped' if duel.outcome is None else 'reveal'}_{side}"
     return words(key, left=_bold(str(duel.left.version)), right=_bold(str(duel.right.version)))
+
+
+def refused_vote(duel: Duel, sentence: str, words: Words) -> str:
+    """The line after a vote on a duel that takes none any more: why, and which version wrote which side."""
+    versions = words("chat.versions", left=_bold(str(duel.left.version)), right=_bold(str(duel.right.version)))
+    return f"{warning(sentence)} {versions}"
 
 
 def warning(sentence: str) -> str:

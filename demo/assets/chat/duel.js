@@ -5,7 +5,9 @@ const KEYS = { left: '1', right: '2', tie: '0', both_bad: '-', skip: 's' };
 
 const card = (side) => {
   const body = el('div', { class: 'said prose users-own', id: `answer-${side}` });
-  return { body, node: el('section', { class: 'duel-card' }, el('h3', { class: 'card-title' }, words[side]), body) };
+  const mark = el('p', { class: 'turn-mark', hidden: true }, words.stopped);
+  const title = el('h3', { class: 'card-title' }, words[side]);
+  return { body, mark, node: el('section', { class: 'duel-card' }, title, body, mark) };
 };
 const cards = { left: card('left'), right: card('right') };
 const duelCards = el('div', { id: 'duel-cards' }, cards.left.node, cards.right.node);
@@ -52,7 +54,10 @@ const drawDuel = () => {
   duelCards.hidden = duelBar.hidden = !duel;
   enableVotes();
   if (!duel) return;
-  for (const side of ['left', 'right']) showSide(side, duel[side]);
+  for (const side of ['left', 'right']) {
+    showSide(side, duel[side]);
+    cards[side].mark.hidden = !duel.stopped.includes(side);
+  }
   setText(duelLine, duel.id ? words.choose : words.writing_two);
 };
 

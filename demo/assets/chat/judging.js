@@ -2,9 +2,11 @@
 const judged = ({ thumb, reasons, comment }) => ({ value: thumb, reasons, comment });
 
 const makeJudging = (part) => {
-  const press = (value) => () => {
+  const press = (value) => (event) => {
+    if (event.detail > 1) return; // the second half of a double click
+    part.pressed = event;
     const taken = part.judged.value === value && !part.judgeError;
-    part.wanted = { value: taken ? null : value, reasons: [], comment: part.comment?.value ?? '' };
+    part.wanted = { value: taken ? null : value, reasons: [], comment: part.comment?.value ?? waitingComment(part) };
     part.panelOpen = !taken;
     saveJudgement(part);
   };
@@ -14,7 +16,19 @@ const makeJudging = (part) => {
   part.panel.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') closePanel(part, event);
   });
+  part.panel.addEventListener('click', (event) => {
+    if (!belongsToThumb(part.pressed, event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }, true);
 };
+
+const waitingComment = ({ judgeError, wanted }) => (judgeError ? wanted.comment : ''); // of a closed panel
+
+// A double click on a thumb hits what has opened under it with its second half: same place, a moment later.
+const belongsToThumb = (pressed, { detail, timeStamp, clientX, clientY }) =>
+  pressed?.detail > 0 && detail > 0 && timeStamp - pressed.timeStamp < 500 &&
+  Math.hypot(clientX - pressed.clientX, clientY - pressed.clientY) < 12;
 
 const openPanel = (part) => {
   part.panelOpen = true;
@@ -24,12 +38,21 @@ const openPanel = (part) => {
 const closePanel = (part, event) => {
   event.preventDefault();
   event.stopPropagation();
-  const value = part.judged.value;
+  const { value } = part.judged;
+  const written = part.write();
+  const unsaved = isUnsaved(part);
   part.panelOpen = false;
   part.panel.replaceChildren();
   part.comment = null;
+  if (unsaved) part.wanted = written; // after a failed save it waits in the panel; otherwise it is saved now
+  if (unsaved && !part.judgeError) saveJudgement(part);
   drawJudging(part);
   part.thumbs[value ?? 'up'].focus();
+};
+
+const isUnsaved = (part) => {
+  const shown = part.saving ? part.wanted : part.judged;
+  return Boolean(part.comment) && part.comment.value.trim() !== shown.comment.trim();
 };
 
 const saveJudgement = (part) => {
@@ -63,6 +86,9 @@ const saveJudgement = (part) => {
   drawJudging(part);
 };
 
+// A thumb is about the reply as it was written: it is not offered under the correction that stands in its place.
+const hidesThumbs = ({ turn, original }) => turn.corrected && !original;
+
 const reasonWord = (value, key) => props.reasons[value]?.find(([offered]) => offered === key)?.[1] ?? key;
 
 const drawJudging = (part) => {
@@ -73,21 +99,27 @@ const drawJudging = (part) => {
   }
   const { value, reasons, comment } = part.judged;
   const said = [...reasons.map((key) => reasonWord(value, key)), ...(comment ? [comment] : [])].join(' · ');
-  setText(part.summary, said);
-  part.summary.hidden = part.panelOpen || !said;
+  setText(part.summary, part.judgeError || said || words.add_reason);
+  part.summary.hidden = part.panelOpen || !(value || part.judgeError) || hidesThumbs(part);
   const kind = shown.value ?? part.judged.value ?? part.wanted?.value;
-  part.panel.hidden = !part.panelOpen || !(kind || part.judgeError);
+  part.panel.hidden = !part.panelOpen || !(kind || part.judgeError) || hidesThumbs(part);
+  for (const button of Object.values(part.thumbs)) button.hidden = hidesThumbs(part);
   if (!part.panel.hidden) keepInPlace(() => drawPanel(part, kind, shown));
 };
 
 const drawPanel = (part, kind, shown) => {
-  if (part.panel.dataset.kind !== kind || !part.comment) buildPanel(part, kind);
+  if (part.panel.dataset.kind !== kind || !part.comment) buildPanel(part, kind, shown);
   for (const chip of part.chips) chip.setAttribute('aria-pressed', String(shown.reasons.includes(chip.dataset.key)));
-  setText(part.told, part.judgeError || (part.saving ? words.saving : part.judged.value ? words.saved : ''));
+  tellSaved(part);
+};
+
+const tellSaved = (part) => {
+  const stored = part.judged.value && !isUnsaved(part) ? words.saved : '';
+  setText(part.told, part.judgeError || (part.saving ? words.saving : stored));
   part.told.classList.toggle('wrong', Boolean(part.judgeError));
 };
 
-const buildPanel = (part, kind) => {
+const buildPanel = (part, kind, shown) => {
   const title = kind === 'down' ? words.why_bad : words.why_good;
   const now = () => ({ value: kind, reasons: (part.wanted ?? part.judged).reasons, comment: part.comment.value });
   const toggle = (key) => () => {
@@ -100,14 +132,15 @@ const buildPanel = (part, kind) => {
     part.wanted = now();
     saveJudgement(part);
   };
-  const typed = part.comment?.value ?? part.judged.comment;
+  const typed = part.comment?.value ?? shown.comment;
+  part.write = now;
   part.panel.dataset.kind = kind;
   part.panel.setAttribute('aria-label', title);
   part.chips = (props.reasons[kind] ?? []).map(([key, word]) =>
     textButton(word, toggle(key), { class: 'chip', 'data-key': key, 'aria-pressed': 'false' }),
   );
   part.comment = el('textarea', {
-    rows: 2, maxlength: 2000, placeholder: words.comment, 'aria-label': words.comment,
+    rows: 2, maxlength: 2000, placeholder: words.comment, 'aria-label': words.comment, oninput: () => tellSaved(part),
     onkeydown: (event) => {
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
       event.preventDefault();

@@ -19,12 +19,16 @@ const dayOf = (iso) => {
   return days < 0.5 ? 'today' : days < 1.5 ? 'yesterday' : days < 7.5 ? 'this_week' : 'older';
 };
 
+// The page turns to a conversation at the click (talk.js, style.js, choices.js); what it says comes by the answer.
+const choose = (id) => window.dispatchEvent(new CustomEvent('nightschool:chosen', { detail: id }));
+
 const row = (entry) => {
   const open = el(
     'button',
     { type: 'button', class: 'open users-own', title: entry.title, 'aria-label': entry.title, 'data-id': entry.id,
       'aria-current': entry.id === props.value.current ? 'true' : null,
       onclick: () => {
+        choose(entry.id);
         trigger('opened', { id: entry.id });
         closeOnPhone();
       } },
@@ -102,6 +106,7 @@ const drawUndo = () => {
   if (!gone?.id) return;
   const undo = () => {
     bar.replaceChildren();
+    choose(gone.id);
     trigger('restored', { id: gone.id });
   };
   bar.append(el('span', {}, words.deleted), textButton(words.undo, undo, { class: 'undo' }));

@@ -37,6 +37,11 @@ const take = () => {
   };
   outputs();
 };
+// What holds for another conversation comes with it; asked before that, it is answered as it is stored.
+window.addEventListener('nightschool:chosen', () => {
+  props.value = {};
+  draw();
+});
 const keep = () => {
   take();
   trigger('kept', props.value);

@@ -61,6 +61,24 @@ const echo = (text) => {
 window.addEventListener('nightschool:asked', (event) => echo(event.detail));
 window.addEventListener('nightschool:unasked', () => draw());
 
+// Another conversation counts from the click on, not from the server's answer: what is sent in between goes to it.
+const fill = (field, text) => {
+  if (!field || field.value === text) return;
+  field.value = text;
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+};
+window.addEventListener('nightschool:chosen', ({ detail: id }) => {
+  fill(document.querySelector('#conversation-id :is(textarea, input)'), id);
+  const nothing = { turns: [], duel: null, dueling: false, hidden: 0, busy: false };
+  props.value = { ...nothing, ready: !id, conversation: id, drawn: `${id}${Date.now()}` };
+  draw();
+});
+document.addEventListener('click', (event) => {
+  if (!element.isConnected || !event.target.closest?.('#new')) return;
+  fill(boxArea(), ''); // at the click: an answer would take away what is being written by then
+  window.dispatchEvent(new CustomEvent('nightschool:chosen', { detail: '' }));
+}, true);
+
 scroller.addEventListener('scroll', () => {
   follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
   toEnd.hidden = follow;

@@ -4,7 +4,8 @@ const UNSENT = 'nightschool-unsent';
 const boxArea = () => document.querySelector('#box textarea');
 
 const unsentOf = (part) => {
-  const comment = part.comment && part.comment.value !== part.judged.comment ? part.comment.value : null;
+  const typed = part.comment?.value ?? (part.judgeError ? part.wanted.comment : null);
+  const comment = typed !== null && typed !== part.judged?.comment ? typed : null;
   const editor = part.editor ? part.area.value : null;
   return comment === null && editor === null ? null : { comment, editor, kind: part.panel?.dataset.kind };
 };
