@@ -66,7 +66,8 @@ class EmbeddedEngine:
             if token is not None:  # None: a part of the prompt was read, nothing is drawn yet
                 drawn.append(token)
             ended = bool(drawn) and (drawn[-1] in self._base.stop_ids or len(drawn) == sampling.max_new_tokens)
-            yield Piece(self._text(drawn, whole=ended), tuple(drawn), ended)
+            whole = ended and drawn[-1] in self._base.stop_ids
+            yield Piece(self._text(drawn, whole=whole), tuple(drawn), ended)
             if ended:
                 break
 
@@ -76,7 +77,7 @@ class EmbeddedEngine:
 
     def _text(self, token_ids: Sequence[int], *, whole: bool) -> str:
         text: str = self._base.tokenizer.decode(token_ids, skip_special_tokens=True)
-        return text if whole else text.rstrip("\ufffd")  # the first bytes of a character still being written
+        return text if whole else text.rstrip("\ufffd")  # the first bytes of a character that is not written yet
 
     def _policy(self, version: Version) -> Any:
         if version.id not in self._models:

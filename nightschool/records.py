@@ -93,6 +93,8 @@ class Turn:
     text: str
     created_at: str
     status: ReplyStatus | None = None
+    is_longest: bool = False
+    """The reply is as long as it was allowed to be, so it may end in the middle of a sentence."""
     version: str | None = None
     thumb: ThumbValue | None = None
     reasons: tuple[str, ...] = ()

@@ -302,6 +302,7 @@ def test_how_a_conversation_is_answered_stays_with_it(chat: Page, site: Site) ->
     chat.get_by_role("slider", name="Longest answer").fill("2")
     ask(chat, "who goes there?")
     expect(chat.get_by_test_id("bot")).to_have_text("a reply")  # two words
+    expect(chat.locator(".turn .turn-mark")).to_have_text("As long as an answer may be here; it may be cut off.")
     drawn = "SELECT r.temperature, r.max_new_tokens, r.prompt_ids FROM replies r ORDER BY r.id DESC LIMIT 1"
     assert rows(site, drawn) == [(1.3, 2, "[21, 15]")]  # the letters of the system prompt, then of the question
     chat.get_by_role("slider", name="Longest answer").fill("3")

@@ -112,7 +112,12 @@ def test_a_character_still_being_written_is_not_shown(tmp_path: Path) -> None:
     raw = [tokenizer.decode(piece.token_ids, skip_special_tokens=True) for piece in pieces]
     assert sum(text.endswith("\ufffd") for text in raw[:-1]) > 10  # it does happen here
     assert not any(piece.text.endswith("\ufffd") for piece in pieces[:-1])
-    assert pieces[-1].text == raw[-1]
+    assert pieces[-1].text == raw[-1].rstrip("\ufffd")
+    length = next(count for count, text in enumerate(raw, 1) if text.endswith("\ufffd") and count > 1)
+    with closing(engine_of(base, tmp_path)) as engine:
+        *_, cut = engine.stream(INITIAL_VERSION, [1, 5], Sampling(2.0, length), seed=0)
+    assert cut.ended
+    assert cut.text == raw[length - 1].rstrip("\ufffd") != raw[length - 1]
 
 
 def test_while_a_long_prompt_is_read_there_are_pieces_without_text(

@@ -64,5 +64,7 @@ def test_a_tiny_night_on_the_embedded_model_tells_all_it_must(tmp_path: Path, em
     assert report["verdict"] in {"promoted", "held", "rejected"}
     assert report["reward_after"] != report["reward_before"]
     assert report["kl"] > 0
-    assert report["episodes"] == 256
+    assert report["episodes"] in {64, 128, 192, 256}
+    # A slow machine uses up the time box of a quick night; nothing else may end this one early.
+    assert report["ppo_stopped"] == ("all iterations are done" if report["episodes"] == 256 else "the time is used up")
     assert (tmp_path / "versions" / report["version"] / "policy" / "adapter_model.safetensors").exists()

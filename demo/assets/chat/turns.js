@@ -98,10 +98,10 @@ const fillTurn = (part, turn) => {
 
 const drawMark = (part) => {
   const { turn } = part;
-  part.mark.hidden = !turn.corrected && !turn.stopped;
+  part.mark.hidden = !turn.corrected && !turn.stopped && !turn.longest;
   if (!turn.corrected) {
     part.original = false;
-    part.mark.replaceChildren(turn.stopped ? words.stopped : '');
+    part.mark.replaceChildren(turn.stopped ? words.stopped : turn.longest ? words.longest : '');
     return;
   }
   part.mark.replaceChildren(
