@@ -68,8 +68,8 @@ class Settings(BaseSettings):
     nightly_zone: str = ""
     """Time zone of `nightly`, as Europe/Berlin; empty: the machine's."""
     seed: int | None = Field(None, ge=0)
-    """Of what the chat draws by chance (replies, sides of duels, prompts to rank): the same requests in the same order
-    get the same answers. For simulations and measurements; none (the default): by chance."""
+    """Of what the chat draws by chance (replies, sides of duels, prompts to rank) and of nights: the same requests in
+    the same order get the same answers. For simulations and measurements; none (the default): by chance."""
 
     @field_validator("nightly", mode="before")
     @classmethod

@@ -49,11 +49,12 @@ class Demo:
 
 
 @contextmanager
-def demo_running(folder: Path, model: Path, *, max_new_tokens: int = 40) -> Iterator[Demo]:
+def demo_running(folder: Path, model: Path, **settings: str) -> Iterator[Demo]:
     """`python -m demo` as its owner starts it, on a free port."""
     db, versions = folder / "feedback.db", folder / "versions"
     command = [sys.executable, "-m", "demo", "--port", "0", "--db", str(db), "--versions", str(versions)]
-    environment = {**os.environ, "NIGHTSCHOOL_MAX_NEW_TOKENS": str(max_new_tokens), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "NIGHTSCHOOL_MAX_NEW_TOKENS": "40", "OMP_NUM_THREADS": "1"}
+    environment |= {f"NIGHTSCHOOL_{name.upper()}": value for name, value in settings.items()}
     with (
         closing(FeedbackDatabase(db)) as database,
         subprocess.Popen(
@@ -369,7 +370,8 @@ def test_a_night_is_watched_cancelled_resumed_and_reported_and_the_new_version_a
     page: Page, tmp_path: Path, model: Path
 ) -> None:
     seed_taste(tmp_path / "feedback.db", load_base(str(model), tmp_path), SEEDED)
-    with demo_running(tmp_path, model, max_new_tokens=24) as demo, watched(page):
+    # A type of numbers and a seed with which this night's version is promoted, stopped in between or not.
+    with demo_running(tmp_path, model, max_new_tokens="24", dtype="float32", seed="1") as demo, watched(page):
         page.goto(f"{demo.url}/school")
         expect(page.locator("#counts")).to_contain_text(f"{SEEDED}duels decided", timeout=3 * PATIENCE)
         expect(page.locator("#outlook")).to_contain_text("Worth running")
@@ -386,13 +388,11 @@ def test_a_night_is_watched_cancelled_resumed_and_reported_and_the_new_version_a
         page.reload()
         expect(page.locator("#night-curves")).to_contain_text("Reward model: loss", timeout=PATIENCE)
         expect(button(page, "Train now")).to_be_enabled(timeout=A_NIGHT)
-        [(verdict,)] = demo.rows("SELECT verdict FROM nights ORDER BY started_at DESC LIMIT 1")
         [(champion,)] = demo.rows("SELECT version_id FROM champion")
-        # Which it is depends on the type of numbers this machine computes with; a tiny model may drift too far.
-        expect(page.locator("#night")).to_contain_text(verdict.capitalize())
-        expect(page.locator("#history")).to_contain_text(verdict)
+        expect(page.locator("#night")).to_contain_text("Promoted")
+        expect(page.locator("#history")).to_contain_text("promoted")
         read_the_report(page)
-        assert (champion != INITIAL) is (verdict == "promoted")
+        assert champion != INITIAL
         expect(page.locator("#counts")).to_contain_text(champion)
         opened(page, demo.url)
         expect(page.locator("#note")).to_contain_text(champion)
@@ -400,8 +400,7 @@ def test_a_night_is_watched_cancelled_resumed_and_reported_and_the_new_version_a
         assert demo.rows("SELECT r.version FROM replies r WHERE r.seed IS NOT NULL") == [(champion,)]
         button(page, "Why this answer?").click()
         expect(page.locator("#why-card")).to_contain_text("nats from the untouched model", timeout=PATIENCE)
-        if verdict == "promoted":
-            expect(page.locator("#why-card")).to_contain_text(f"by the reward model of {champion}")
+        expect(page.locator("#why-card")).to_contain_text(f"by the reward model of {champion}")
 
 
 def cancel_the_night(page: Page) -> None:

@@ -57,7 +57,11 @@ def night(
         str | None, typer.Option(help="How many upper layers are trained: a number, or all.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Same seed and judgements, same night, unless a time box ends a stage.", min=0)
+        int | None,
+        typer.Option(
+            help="Same seed and judgements, same night, unless a time box ends a stage (default: the setting `seed`).",
+            min=0,
+        ),
     ] = None,
     practice: Annotated[bool, typer.Option(help="Run even with too few judgements; never promotes.")] = False,
     as_json: AsJson = False,
@@ -71,7 +75,8 @@ def night(
         from training.night_stages import NightPlan
         from training.nightly import run_night
 
-        plan = NightPlan(settings, chosen, secrets.randbelow(2**31) if seed is None else seed, practice)
+        wanted = settings.seed if seed is None else seed
+        plan = NightPlan(settings, chosen, secrets.randbelow(2**31) if wanted is None else wanted, practice)
         report = run_night(plan, _echo)
     _tell_night(report, as_json=as_json)
 
