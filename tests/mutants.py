@@ -6,7 +6,6 @@ while the tests are collected or a selection that is empty proves nothing. Exit 
 """
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from tests.mutants_of_ppo import PPO_MUTANTS
 from tests.mutants_of_reward import REWARD_MUTANTS
 from tests.mutants_of_school import SCHOOL_MUTANTS
 from tests.mutants_of_versions import VERSIONS_MUTANTS
+from tests.pytest_server import PytestServer, pytest_server
 
 MUTANTS: tuple[Mutant, ...] = (
     *PPO_MUTANTS,
@@ -62,13 +62,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def survivors(mutants: Sequence[Mutant]) -> Iterator[str]:
     """A sentence for each mutant that was not killed; a line is printed for every one."""
-    with copied_tree() as tree:
+    with copied_tree() as tree, pytest_server() as server:
         passing: dict[tuple[str, ...], bool] = {}
         for mutant in mutants:
             started = time.monotonic()
             if mutant.tests not in passing:
-                passing[mutant.tests] = outcome(tree, mutant.tests) == "passed"
-            fault = _fault(tree, mutant) if passing[mutant.tests] else "its tests do not pass without it"
+                passing[mutant.tests] = outcome(server, tree, mutant.tests) == "passed"
+            fault = _fault(server, tree, mutant) if passing[mutant.tests] else "its tests do not pass without it"
             print(
                 f"{'SURVIVED' if fault else 'killed  '} {mutant.name} ({time.monotonic() - started:.0f} s)", flush=True
             )
@@ -76,7 +76,7 @@ def survivors(mutants: Sequence[Mutant]) -> Iterator[str]:
                 yield f"{mutant.name}: {fault}"
 
 
-def _fault(tree: Path, mutant: Mutant) -> str | None:
+def _fault(server: PytestServer, tree: Path, mutant: Mutant) -> str | None:
     """Why a mutant was not killed; None when it was. The tree is left as it was."""
     path = tree / mutant.file
     text = path.read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def _fault(tree: Path, mutant: Mutant) -> str | None:
         return complaint
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        found = outcome(tree, mutant.tests)
+        found = outcome(server, tree, mutant.tests)
     finally:
         path.write_text(text, encoding="utf-8")
     return None if found == "failed" else f"its tests {found} ({' '.join(mutant.tests)})"
@@ -98,22 +98,16 @@ def misplaced(mutant: Mutant, text: str) -> str | None:
     return "its new text is the old one" if mutant.old == mutant.new else None
 
 
-def outcome(tree: Path, tests: Sequence[str]) -> str:
+def outcome(server: PytestServer, tree: Path, tests: Sequence[str]) -> str:
     """What pytest says of the selected tests: passed, failed, or what else happened."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", *tests]
-    # No bytecode: a changed file of the same size within the same second would be taken for the old one.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
+    done = server.run(tree, ["-x", "-q", *tests], SECONDS)
+    if done.code is None:
         return f"did not end within {SECONDS} s"
-    if done.returncode == 0:
+    if done.code == 0:
         return "passed"
-    if done.returncode == 1 and re.search(r"^\d+ failed|, \d+ failed", done.stdout, re.MULTILINE):
+    if done.code == 1 and re.search(r"^\d+ failed|, \d+ failed", done.said, re.MULTILINE):
         return "failed"
-    return f"ended with exit code {done.returncode}: {done.stdout.strip().splitlines()[-1:] or done.stderr[-200:]}"
+    return f"ended with exit code {done.code}: {done.said.strip().splitlines()[-1:]}"
 
 
 @contextmanager
