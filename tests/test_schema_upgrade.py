@@ -8,7 +8,8 @@ import pytest
 import sqlite_utils
 
 from nightschool.feedback import FeedbackStore
-from nightschool.schema import FeedbackDatabase, migrations
+from nightschool.migrations import migrations
+from nightschool.schema import FeedbackDatabase
 
 OLD_ROWS: dict[str, dict[str, object]] = {
     "people": {"id": "ann", "created_at": "t0"},
