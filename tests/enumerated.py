@@ -2,10 +2,13 @@
 
 Four letters and an end, replies of at most three tokens, three prompts of unequal length. Every reply's probability can
 be added up, so the optimum of "reward - beta KL" and how near a policy comes to it are known exactly.
+
+`python -m tests.enumerated [ITERATIONS]` tells the share of the gap that is closed, for both baselines and two seeds.
 """
 
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +20,7 @@ from training.judgements import Answer
 from training.learner import Learner
 from training.policy import Policy
 from training.ppo import train
-from training.ppo_settings import PpoSettings
+from training.ppo_settings import Baseline, Credit, PpoSettings
 from training.ppo_update import Surroundings
 from training.reading import answer_sequences
 from training.reward_model import Judged
@@ -100,6 +103,10 @@ class Standing:
     total: float
     """Sum of all replies' probabilities: 1."""
 
+    def closed(self, before: "Standing") -> float:
+        """Share of the gap between an earlier standing and the optimum that is closed."""
+        return (self.objective - before.objective) / (before.best - before.objective)
+
 
 def standing(policy: Policy, scorer: TableScorer) -> Standing:
     """Exact objective of a policy and the best there is: beta log sum ref exp(reward / beta)."""
@@ -123,8 +130,18 @@ def _exact(policy: Policy, answers: Sequence[Answer]) -> Tensor:
     return policy.logps(policy.split.trunk(sequences.ids), sequences, DRAWING.temperature).sum(1)
 
 
+def with_critic(settings: PpoSettings) -> PpoSettings:
+    """The score at the end, a critic as the baseline."""
+    return settings
+
+
+def as_shipped(settings: PpoSettings) -> PpoSettings:
+    """Each token its share, compared with the other replies to the prompt."""
+    return replace(settings, credit=Credit.DENSE, baseline=Baseline.GROUP, replies=128)
+
+
 def solve(
-    seed: int, iterations: int, change: Callable[[PpoSettings], PpoSettings] = lambda settings: settings
+    seed: int, iterations: int, change: Callable[[PpoSettings], PpoSettings] = with_critic
 ) -> tuple[Standing, Standing]:
     """PPO in that world: where it stood before and after."""
     split = SplitModel(tiny_world(seed), "all")
@@ -149,3 +166,10 @@ def solve(
     learner.kl_control.low = learner.kl_control.high = BETA  # the optimum is that of one beta
     train(learner, scorer, settings, Surroundings())
     return before, standing(policy, scorer)
+
+
+if __name__ == "__main__":
+    for change in (with_critic, as_shipped):
+        for seed in (0, 1):
+            before, after = solve(seed, int(sys.argv[1]) if len(sys.argv) > 1 else 100, change)
+            print(f"{change.__name__}, seed {seed}: {after.closed(before):.3f}", flush=True)
