@@ -3,6 +3,7 @@
 from tests.mutant import mutants_of
 
 _reading = mutants_of("training/reading.py", "tests/test_reading.py")
+_prefix = mutants_of("training/trunk.py", "tests/test_reading.py")
 _model = mutants_of("training/reward_model.py", "tests/test_reward_model.py", "tests/test_reward_ladder.py")
 _fit = mutants_of("training/reward_fit.py", "tests/test_reward_fit.py")
 _ladder = mutants_of("training/reward_ladder.py", "tests/test_reward_ladder.py")
@@ -26,9 +27,21 @@ REWARD_MUTANTS = (
     _reading("texts of several widths read together", "if own != width or (", "if not groups or ("),
     _reading(
         "last token of each reply not read",
-        "[answer.token_ids for answer in answers], pad_id)",
-        "[answer.token_ids[:-1] for answer in answers], pad_id)",
+        "for answer in answers], [answer.token_ids for answer in answers]",
+        "for answer in answers], [answer.token_ids[:-1] for answer in answers]",
     ),
+    _reading(
+        "replies of several widths read together",
+        "_by(lambda index: padded_width(len(answers[index].token_ids)), indices)",
+        "_by(lambda index: 0, indices)",
+    ),
+    _reading(
+        "every reply read after the first prompt",
+        "of = torch.tensor([self._place[answer.prompt_ids] for answer in answers])",
+        "of = torch.zeros(len(answers), dtype=torch.long)",
+    ),
+    _prefix("a reply stands after its prompt's padding", "position_ids=lengths[:, None] +", "position_ids=width +"),
+    _prefix("padding of prompts is attended to", "[None] < lengths[:, None]", "[None] <= lengths[:, None]"),
     _reading("cached states of another text", "self._end += wanted.nbytes", "self._end += wanted.nbytes // 2"),
     _model(
         "scores not centred", "(self.rewards(pooled) - self.offset) / self.spread", "self.rewards(pooled) / self.spread"

@@ -101,13 +101,13 @@ def test_every_lora_b_gets_a_gradient_and_padding_tokens_get_no_say_in_it(policy
     names = [name for name, _ in policy.adapter.named_parameters() if "lora_" in name]
     assert all(bool(grad.any()) for name, grad in zip(names, plain, strict=True) if "lora_B" in name)
     sequences = entry.group.sequences
-    ids = sequences.ids.clone()
+    ids, states = sequences.ids.clone(), entry.group.trunk.clone()
     for row, (prompt, response) in enumerate(
         zip(sequences.prompt_lengths.tolist(), sequences.response_lengths.tolist(), strict=True)
     ):
-        ids[row, prompt + response :] = 99
+        ids[row, prompt + response :], states[row, prompt + response :] = 99, 7.0
     assert not torch.equal(ids, sequences.ids)
-    disturbed = replace(entry.group, sequences=replace(sequences, ids=ids), trunk=policy.split.trunk(ids))
+    disturbed = replace(entry.group, sequences=replace(sequences, ids=ids), trunk=states)
     for before, after in zip(plain, _gradients(policy, replace(entry, group=disturbed)), strict=True):
         assert torch.equal(before, after)
 

@@ -1,5 +1,6 @@
 """Reading texts once: the same states however they are asked for, in files whose size memory does not feel."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,15 @@ import torch
 from tests.training_fixtures import random_answers, tiny_base
 from training.features import CHUNK, Features, FeatureWriter
 from training.judgements import Answer
-from training.reading import TrunkStates, answer_sequences, groups_of_one_width, length_of, read_texts
+from training.reading import (
+    TrunkStates,
+    answer_sequences,
+    groups_of_one_width,
+    length_of,
+    read_texts,
+    read_together,
+    trunk_states,
+)
 from training.reward_model import pooled_states
 from training.scratch import ScratchFile
 from training.sequences import padded_width
@@ -21,9 +30,9 @@ def split(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def _of_several_widths() -> list[Answer]:
-    """Texts padded to 32, 64 and 96 tokens, with end-of-turn tokens in every prompt, every second reply cut short."""
+    """Prompts and replies of several widths, with end-of-turn tokens in every prompt, every second reply cut short."""
     return [
-        Answer(answer.prompt_ids * repeats, answer.token_ids)
+        Answer(answer.prompt_ids * repeats, answer.token_ids * (1 + repeats // 4))
         for repeats in (1, 4, 7)
         for answer in random_answers(10, seed=repeats)
     ]
@@ -63,6 +72,30 @@ def test_groups_hold_every_text_once_and_only_one_width() -> None:
     assert len({padded_width(length_of(answer)) for answer in answers}) > 1
     for group in groups:
         assert len({padded_width(length_of(answers[index])) for index in group}) == 1
+
+
+def test_each_prompt_is_read_once_and_each_reply_after_it_in_one_layout() -> None:
+    answers = [*_of_several_widths(), *(Answer(answer.prompt_ids, (5, 2)) for answer in _of_several_widths())]
+    groups = read_together(answers)
+    assert sorted(index for group in groups for part in group.parts for index in part) == list(range(60))
+    prompts = [prompt for group in groups for prompt in group.prompts]
+    assert len({padded_width(len(answer.token_ids)) for answer in answers}) > 1
+    assert len(prompts) == len(set(prompts)) == len({answer.prompt_ids for answer in answers})
+    for group in groups:
+        assert {padded_width(len(prompt)) for prompt in group.prompts} == {group.prompt_width}
+        for part in group.parts:
+            replies = {padded_width(len(answers[index].token_ids)) for index in part}
+            assert len(replies) == 1
+            assert group.layout(answers, part, 0).ids.shape == (len(part), group.prompt_width + replies.pop())
+
+
+def test_states_below_the_cut_are_the_trunks_own_whether_prompts_are_shared_or_not(split: SplitModel) -> None:
+    answers = _of_several_widths()
+    answers += [replace(answer, token_ids=answer.token_ids[::-1]) for answer in answers[::3]]
+    exact = split.base.model.dtype == torch.float32
+    for states, answer in zip(trunk_states(split, answers), answers, strict=True):
+        alone = split.trunk(torch.tensor([[*answer.prompt_ids, *answer.token_ids]]))[0]
+        torch.testing.assert_close(states, alone, atol=1e-5 if exact else 0.2, rtol=0)
 
 
 def test_features_in_a_file_are_those_in_memory() -> None:

@@ -4,8 +4,9 @@ What a text's states are does not depend on its companions: only texts of one pa
 bfloat16 states depend on the padded width, not on the number of rows.) So a score is the same however it is asked for.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,11 +15,12 @@ from training.features import Features, FeatureWriter
 from training.judgements import Answer
 from training.scratch import ScratchFile
 from training.sequences import Sequences, make_sequences, padded_width
-from training.trunk import SplitModel
+from training.trunk import ReadPrompts, SplitModel
 
 TOKENS_AT_ONCE = 2048
 TRUNK_BYTES = 4_000_000_000
 """Disk for the trunk's states; texts beyond it are read again whenever they are needed."""
+T = TypeVar("T")
 POOL_TOKENS = 64.0
 """Unit of the pooled sum: a reply of this many tokens has features of the size of one state."""
 
@@ -28,9 +30,10 @@ def length_of(answer: Answer) -> int:
     return len(answer.prompt_ids) + len(answer.token_ids)
 
 
-def answer_sequences(answers: Sequence[Answer], pad_id: int) -> Sequences:
+def answer_sequences(answers: Sequence[Answer], pad_id: int, width: int | None = None) -> Sequences:
     """Answers as one padded batch."""
-    return make_sequences([answer.prompt_ids for answer in answers], [answer.token_ids for answer in answers], pad_id)
+    prompts, replies = [answer.prompt_ids for answer in answers], [answer.token_ids for answer in answers]
+    return make_sequences(prompts, replies, pad_id, width)
 
 
 def pool(states: Tensor, sequences: Sequences) -> Tensor:
@@ -50,6 +53,51 @@ def groups_of_one_width(answers: Sequence[Answer]) -> list[list[int]]:
             width = own
         groups[-1].append(index)
     return groups
+
+
+@dataclass(frozen=True)
+class Together:
+    """Answers whose prompts have one padded width and are read once, each with however many replies.
+
+    `parts` are the indices of answers whose replies have one padded width too; `width` is that of prompt and reply.
+    """
+
+    prompts: tuple[tuple[int, ...], ...]
+    prompt_width: int
+    parts: tuple[tuple[int, ...], ...]
+
+    def layout(self, answers: Sequence[Answer], part: Sequence[int], pad_id: int) -> Sequences:
+        """A part as one padded batch, of a width that depends on no companion."""
+        texts = [answers[index] for index in part]
+        return answer_sequences(texts, pad_id, self.prompt_width + padded_width(len(texts[0].token_ids)))
+
+
+def read_together(answers: Sequence[Answer]) -> list[Together]:
+    """Answers in groups of one layout, at most about 2,048 tokens at once, short prompts first."""
+    found = []
+    indices_of: dict[tuple[int, ...], list[int]] = {}
+    for index, answer in enumerate(answers):
+        indices_of.setdefault(answer.prompt_ids, []).append(index)
+    for width, same in _by(lambda prompt: padded_width(len(prompt)), indices_of).items():
+        for chunk in _chunks(same, TOKENS_AT_ONCE // width):
+            indices = [index for prompt in chunk for index in indices_of[prompt]]
+            by_reply = _by(lambda index: padded_width(len(answers[index].token_ids)), indices)
+            parts = [part for own, rows in by_reply.items() for part in _chunks(rows, TOKENS_AT_ONCE // (width + own))]
+            found.append(Together(tuple(chunk), width, tuple(map(tuple, parts))))
+    return found
+
+
+def _by(key: Callable[[T], int], items: Iterable[T]) -> dict[int, list[T]]:
+    """Items by a number, the smallest first."""
+    groups: dict[int, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return dict(sorted(groups.items()))
+
+
+def _chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    size = max(size, 1)
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 class TrunkStates:
@@ -78,27 +126,65 @@ class TrunkStates:
     def get(self, answers: Sequence[Answer], sequences: Sequences) -> Tensor:
         """States of texts in the layout of `sequences`, zero at the padding. -> [batch, width, size]."""
         missing = [answer for answer in answers if answer not in self._place]
-        fresh = dict(zip(missing, _trunk_states(self._split, missing), strict=True))
+        fresh = dict(zip(missing, trunk_states(self._split, missing), strict=True))
         size, dtype = self._split.base.model.config.hidden_size, self._split.base.model.dtype
-        found = torch.zeros(*sequences.ids.shape, size, dtype=dtype)
-        for row, answer in enumerate(answers):
-            states = fresh[answer] if answer in fresh else self._read(answer, size, dtype)
-            found[row, : len(states)] = states
-        return found
+        kept = (fresh[answer] if answer in fresh else self._read(answer, size, dtype) for answer in answers)
+        return laid_out([*kept], sequences)
 
     def _read(self, answer: Answer, size: int, dtype: torch.dtype) -> Tensor:
         count = length_of(answer) * size * dtype.itemsize
         return torch.frombuffer(self._file.read(self._place[answer], count), dtype=dtype).view(-1, size)
 
 
-def _trunk_states(split: SplitModel, answers: Sequence[Answer]) -> list[Tensor]:
-    """The trunk's states of each text, without padding. -> [length, size] each."""
-    found: list[Tensor | None] = [None] * len(answers)
-    for group in groups_of_one_width(answers):
-        states = split.trunk(answer_sequences([answers[index] for index in group], split.base.pad_id).ids)
-        for index, row in zip(group, states, strict=True):
-            found[index] = row[: length_of(answers[index])].clone()
-    return [states for states in found if states is not None]
+def laid_out(states: Sequence[Tensor], sequences: Sequences) -> Tensor:
+    """States of texts [length, size] in a padded layout, zero at the padding. -> [batch, width, size]."""
+    found = torch.zeros(*sequences.ids.shape, states[0].shape[-1], dtype=states[0].dtype)
+    for row, text in enumerate(states):
+        found[row, : len(text)] = text
+    return found
+
+
+class TrunkReader:
+    """Reads the answers of one group below the cut: their prompts once, when the first of them is wanted."""
+
+    def __init__(self, split: SplitModel, together: Together) -> None:
+        self._split, self._together = split, together
+        self._place = {prompt: index for index, prompt in enumerate(together.prompts)}
+        self._prompts: ReadPrompts | None = None
+
+    def states(self, answers: Sequence[Answer], sequences: Sequences) -> Tensor:
+        """The trunk's states of a part of the group, in its layout, zero at the padding. -> [batch, width, size]."""
+        pad_id, width = self._split.base.pad_id, self._together.prompt_width
+        if self._prompts is None:
+            ids = torch.tensor([[*prompt] + [pad_id] * (width - len(prompt)) for prompt in self._together.prompts])
+            lengths = torch.tensor([len(prompt) for prompt in self._together.prompts])
+            self._prompts = self._split.read_prompts(ids, lengths)
+        of = torch.tensor([self._place[answer.prompt_ids] for answer in answers])
+        steps = sequences.ids.shape[1] - width
+        ids = torch.tensor([[*answer.token_ids] + [pad_id] * (steps - len(answer.token_ids)) for answer in answers])
+        replies = self._split.read_replies(self._prompts, of, ids)
+        found = torch.zeros(*sequences.ids.shape, replies.shape[-1], dtype=replies.dtype)
+        for row, answer in enumerate(answers):
+            begin, end = len(answer.prompt_ids), length_of(answer)
+            found[row, :begin] = self._prompts.states[of[row], :begin]
+            found[row, begin:end] = replies[row, : end - begin]
+        return found
+
+
+@torch.no_grad()
+def trunk_states(
+    split: SplitModel, answers: Sequence[Answer], check: Callable[[], None] = lambda: None
+) -> list[Tensor]:
+    """The trunk's states of each text, without padding. -> [length, size] each. `check` may raise to give up."""
+    found: dict[int, Tensor] = {}
+    for together in read_together(answers):
+        reader = TrunkReader(split, together)
+        for part in together.parts:
+            check()
+            texts = [answers[index] for index in part]
+            states = reader.states(texts, together.layout(answers, part, split.base.pad_id))
+            found |= {index: row[: length_of(answers[index])].clone() for index, row in zip(part, states, strict=True)}
+    return [found[index] for index in range(len(answers))]
 
 
 @torch.no_grad()
@@ -118,16 +204,18 @@ def read_texts(
     """
     writer = FeatureWriter(len(answers), split.base.model.config.hidden_size)
     done, total = 0, max(sum(length_of(answer) for answer in answers), 1)
-    for group in groups_of_one_width(answers):
-        texts = [answers[index] for index in group]
-        sequences = answer_sequences(texts, split.base.pad_id)
-        is_kept = trunk is not None and trunk.has(texts)
-        states = trunk.get(texts, sequences) if trunk is not None and is_kept else split.trunk(sequences.ids)
-        if trunk is not None and not is_kept:
-            kept = [row for row, text in enumerate(texts) if text in keep]
-            if kept:
-                trunk.put([texts[row] for row in kept], states[torch.tensor(kept)])
-        writer.put(group, pool(split.top(top or split.reference, states), sequences))
-        done += sum(length_of(text) for text in texts)
-        progress(done / total)
+    for together in read_together(answers):
+        reader = TrunkReader(split, together)
+        for part in together.parts:
+            texts = [answers[index] for index in part]
+            sequences = together.layout(answers, part, split.base.pad_id)
+            is_kept = trunk is not None and trunk.has(texts)
+            states = trunk.get(texts, sequences) if trunk is not None and is_kept else reader.states(texts, sequences)
+            if trunk is not None and not is_kept:
+                kept = [row for row, text in enumerate(texts) if text in keep]
+                if kept:
+                    trunk.put([texts[row] for row in kept], states[torch.tensor(kept)])
+            writer.put([*part], pool(split.top(top or split.reference, states), sequences))
+            done += sum(length_of(text) for text in texts)
+            progress(done / total)
     return writer.features()

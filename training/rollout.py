@@ -16,7 +16,7 @@ from nightschool.sampling import sample_batch
 from training.critic import critic_features
 from training.judgements import Answer
 from training.policy import Policy, reference_logps
-from training.reading import answer_sequences
+from training.reading import answer_sequences, laid_out, trunk_states
 from training.reward_model import GROUP, Judged
 from training.sequences import Sequences, groups_by_length
 from training.trunk import SplitModel
@@ -181,9 +181,13 @@ def evaluate(
     """Old and reference log-probabilities, scores and critic features of given replies, `replies` to each prompt."""
     began = time.monotonic()
     groups = []
+    states = trunk_states(policy.split, answers, check)
     for rows in groups_by_length([len(answer.prompt_ids) + len(answer.token_ids) for answer in answers], GROUP):
         check()
-        groups.append(_evaluate_group(policy, scorer, watcher, answers, rows, drawing))
+        chosen = [answers[row] for row in rows]
+        sequences = answer_sequences(chosen, policy.split.base.pad_id)
+        trunk = laid_out([states[row] for row in rows], sequences)
+        groups.append(_evaluate_group(policy, scorer, watcher, chosen, rows, sequences, trunk, drawing))
     prompt_of = torch.arange(len(answers)) // replies
     return Rollout(tuple(answers), prompt_of, tuple(groups), seconds, time.monotonic() - began)
 
@@ -193,13 +197,13 @@ def _evaluate_group(
     policy: Policy,
     scorer: Scorer,
     watcher: Scorer | None,
-    every: Sequence[Answer],
+    answers: Sequence[Answer],
     rows: Sequence[int],
+    sequences: Sequences,
+    trunk: Tensor,
     drawing: Drawing,
 ) -> RolloutGroup:
-    split, answers = policy.split, [every[row] for row in rows]
-    sequences = answer_sequences(answers, split.base.pad_id)
-    trunk = split.trunk(sequences.ids)
+    split = policy.split
     base_states = split.top(split.reference, trunk)
     judged = scorer.judge(split, answers, sequences, trunk, base_states)
     before = sequences.unpack(sequences.at_responses(base_states, shift=-1).float())

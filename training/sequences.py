@@ -52,12 +52,17 @@ class Sequences:
         return full.masked_scatter(mask.view(*mask.shape, *[1] * (packed.dim() - 1)), packed)
 
 
-def make_sequences(prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], pad_id: int) -> Sequences:
-    """Pad prompt + response on the right to a multiple of 16. Raises ValueError for an empty prompt or response."""
+def make_sequences(
+    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], pad_id: int, width: int | None = None
+) -> Sequences:
+    """Pad prompt + response on the right to a width, or else to a multiple of 16.
+
+    Raises ValueError for an empty prompt or response.
+    """
     if not all(prompts) or not all(responses):
         raise ValueError("Every prompt and every response needs at least one token.")
     longest = max(len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True))
-    width = padded_width(longest)
+    width = padded_width(longest) if width is None else width
     rows = [
         [*prompt, *response] + [pad_id] * (width - len(prompt) - len(response))
         for prompt, response in zip(prompts, responses, strict=True)

@@ -7,6 +7,7 @@ the base itself rather than a policy with something switched off.
 
 import copy
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+from transformers.cache_utils import DynamicCache
 
 from nightschool.errors import ModelUnavailable
 from nightschool.model import BaseModel, decoder_layers, twin
@@ -21,6 +23,18 @@ from nightschool.model import BaseModel, decoder_layers, twin
 TOP_LAYERS = 8
 """Upper layers with adapters of their own, where a version or report does not say how many (older ones)."""
 LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+@dataclass(frozen=True)
+class ReadPrompts:
+    """Prompts as the trunk has read them, to go on from with any number of replies.
+
+    states [prompts, width, size], lengths [prompts]; `cache` holds the keys and values of the trunk's layers.
+    """
+
+    states: Tensor
+    lengths: Tensor
+    cache: DynamicCache
 
 
 class SplitModel:
@@ -41,6 +55,34 @@ class SplitModel:
         """Frozen states below the cut. ids [batch, width], padded on the right -> [batch, width, size]."""
         with torch.no_grad():
             return self._trunk(input_ids=ids, use_cache=False).last_hidden_state
+
+    def read_prompts(self, ids: Tensor, lengths: Tensor) -> ReadPrompts:
+        """The trunk's states of prompts. ids [prompts, width], padded on the right; lengths [prompts]."""
+        cache = DynamicCache()
+        with torch.no_grad():
+            states = self._trunk(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
+        return ReadPrompts(states, lengths, cache)
+
+    def read_replies(self, prompts: ReadPrompts, of: Tensor, ids: Tensor) -> Tensor:
+        """The trunk's states of replies, each after one of the prompts. of [batch] numbers the prompts.
+
+        ids [batch, steps], padded on the right -> [batch, steps, size]; they equal `trunk`'s but for rounding.
+        """
+        if not prompts.cache.layers:  # there is nothing below the cut but the embeddings
+            return self.trunk(ids)
+        cache, width, lengths = DynamicCache(), prompts.states.shape[1], prompts.lengths[of]
+        for index, layer in enumerate(prompts.cache.layers):
+            read: Any = layer  # its keys and values: [prompts, kv_heads, width, head_dim]
+            cache.update(read.keys[of], read.values[of], index)
+        is_read = torch.arange(width)[None] < lengths[:, None]
+        with torch.no_grad():
+            return self._trunk(
+                input_ids=ids,
+                attention_mask=torch.cat([is_read, torch.ones_like(ids, dtype=torch.bool)], 1).long(),
+                position_ids=lengths[:, None] + torch.arange(ids.shape[1]),
+                past_key_values=cache,
+                use_cache=True,
+            ).last_hidden_state
 
     def top(self, module: Any, states: Tensor) -> Tensor:
         """Final-normed states of one role's top. [batch, width, size] -> [batch, width, size]."""
