@@ -1,9 +1,10 @@
-"""What PPO learns: `python -m benchmarks.ppo_learning [--quick] [--seed N] [--json]` (under an hour; --help for more).
+"""What PPO learns: `python -m benchmarks.ppo_learning [--quick] [--seed N] [--json]` (an hour and a half; --help).
 
 A known reward stands in place of the reward model (brevity: words near 20; sentiment: the compound of vaderSentiment),
-so that what is learned shows PPO and nothing else. It trains on the bank's training half for at most `--minutes`
-minutes and is then asked the 128 prompts of the exam half, which it never saw, beside the initial model with the same
-seed. For each taste 3 seeds (seed, seed + 1, seed + 2); the plot of gold reward against sqrt(KL) goes to `--plot FILE`.
+so that what is learned shows PPO and nothing else. It trains on the bank's training half for as long as two cores take
+`--minutes` (twice that on one core, when `--jobs` shares them) and is then asked the 128 prompts of the exam half,
+which it never saw, beside the initial model with the same seed. For each taste 3 seeds (seed, seed + 1, seed + 2); the
+plot of gold reward against sqrt(KL) goes to `--plot FILE`.
 
 With `--reward fitted` the score comes from a head fitted to `--pairs` pairs that a simulated person chose (a quarter of
 the choices wrong), as in a real night; then `--credit` and `--baseline` can be compared.
@@ -42,6 +43,8 @@ from training.rollout import Drawing, Scorer, draw, evaluate
 from training.trunk import SplitModel
 
 DRAWING = Drawing(0.7, 64)
+BOX_CORES = 2
+"""Cores that the time box is told for."""
 DRIFT_OF_KNOWN = 20.0
 """A night ends after 8 nats of drift, for its reward model is only right nearby; a known reward is right everywhere."""
 
@@ -69,13 +72,18 @@ def main() -> None:
 
 
 def _trial(which: tuple[str, int], words: argparse.Namespace) -> Trial:
-    torch.set_num_threads(max((os.cpu_count() or 1) // words.jobs, 1))
+    torch.set_num_threads(threads_of(words.jobs))
     settings = load_settings()
     base = base_of(settings)
     layers = len(decoder_layers(base.model)) if words.layers == "all" else int(words.layers)
     trial = run_trial(base, layers, *which, words)
     print(f"{trial.taste} {trial.seed}: {trial.figures}", file=sys.stderr, flush=True)
     return trial
+
+
+def threads_of(jobs: int) -> int:
+    """Threads of each of so many runs at once."""
+    return max((os.cpu_count() or 1) // jobs, 1)
 
 
 def _arguments() -> argparse.Namespace:
@@ -86,8 +94,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tastes", nargs="+", choices=sorted(TASTES), default=sorted(TASTES))
     parser.add_argument("--seeds", type=int, default=3, help="how many, counted from --seed")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, each on its share of the cores")
-    parser.add_argument("--minutes", type=float, default=15.0, help="time box of each PPO run")
-    parser.add_argument("--iterations", type=int, default=15, help="of 64 episodes")
+    parser.add_argument("--minutes", type=float, default=15.0, help="time box of each PPO run, in minutes of two cores")
+    parser.add_argument("--iterations", type=int, default=12, help="of 64 episodes")
     parser.add_argument("--layers", default=str(load_settings().lora_layers), help="upper layers with a LoRA, or all")
     usual = PpoSettings(1, DRAWING)
     parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)
@@ -104,6 +112,7 @@ def _arguments() -> argparse.Namespace:
     words = parser.parse_args()
     if words.quick:
         words.tastes, words.seeds, words.iterations, words.minutes = ["brevity"], 1, 4, 3.0
+    words.jobs = min(words.jobs, words.seeds * len(words.tastes))
     return words
 
 
@@ -120,7 +129,7 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
     settings = PpoSettings(
         iterations=words.iterations,
         drawing=DRAWING,
-        seconds=60 * words.minutes,
+        seconds=60 * words.minutes * BOX_CORES / min(threads_of(words.jobs), BOX_CORES),
         learning_rate=words.learning_rate,
         epochs=words.epochs,
         beta=words.beta,
