@@ -192,7 +192,7 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
             is_small=settings.model == EMBEDDED,
             effort=settings.effort,
             rank_room=rank_room,
-            feedback_room=FeedbackRoom(store, engine, registry),
+            feedback_room=FeedbackRoom(store, engine, registry, leave=rank_room.leave),
             version_room=open_version_room(settings, store, registry, book, engine, classroom),
             host_names=[settings.host, socket.gethostname(), *settings.host_names],
         )

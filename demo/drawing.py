@@ -1,5 +1,6 @@
 """Several replies written to one prompt, a step of each in turn: one pace, so that speed does not tell who writes."""
 
+import inspect
 import logging
 import threading
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ class Drawing:
                         del streams[place]
         finally:
             for stream in streams.values():
+                if inspect.getgeneratorstate(stream) == inspect.GEN_CREATED:
+                    next(stream)  # what was not begun would not be closed either: its row would be written for ever
                 stream.close()
             self.over.set()
 

@@ -6,6 +6,7 @@ Guarantees
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -79,8 +80,17 @@ class Import:
 class FeedbackRoom:
     """The use cases of the Feedback page, for any number of people at once."""
 
-    def __init__(self, store: FeedbackStore, encoder: Encoder, registry: VersionRegistry) -> None:
+    def __init__(
+        self,
+        store: FeedbackStore,
+        encoder: Encoder,
+        registry: VersionRegistry,
+        *,
+        leave: Callable[[str], None] = lambda person_id: None,
+    ) -> None:
+        """`leave` is told of a person before all that is theirs is deleted, to end what they did not ask for."""
         self._store = store
+        self._leave = leave
         self._registry = registry
         self._encoder = encoder
 
@@ -127,6 +137,7 @@ class FeedbackRoom:
 
     def delete_everything(self, visitor: Visitor) -> Erasure:
         """Delete all that is this person's for good: feedback, conversations, consent."""
+        self._leave(visitor.person_id)
         return self._store.erase_person(visitor.person_id)
 
     # ---- files ---------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ SECURITY_HEADERS = {
             "default-src 'self'",
             "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
             "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data: blob:",
+            "img-src 'self' data:",
             "font-src 'self' data:",
             "connect-src 'self'",
             "object-src 'none'",
@@ -69,21 +69,17 @@ class Gate:
             await send(message)
 
         headers = Headers(scope=scope)
-        refusal = self._refusal(headers)
+        refusal = self._refusal(headers, Words(languages.language_of_path(scope["path"])[0]))
         if refusal is None:
             await self._let_in(scope, receive, send_with_headers, cookies)
         else:
             await refusal(scope, receive, send_with_headers)
 
-    def _refusal(self, headers: Headers) -> Response | None:
+    def _refusal(self, headers: Headers, words: Words) -> Response | None:
         if not is_known_host(headers.get("host", ""), self._host_names):
-            return PlainTextResponse(
-                "This server does not go by the name in the request's Host; its owner can add the name to host_names "
-                "in nightschool.toml.",
-                421,
-            )
+            return PlainTextResponse(words("common.unknown_host"), 421)
         if is_foreign(headers):
-            return PlainTextResponse("This request came from a page of another site and was refused.", 403)
+            return PlainTextResponse(words("common.foreign"), 403)
         return None
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send, cookies: list[str]) -> None:
@@ -91,7 +87,7 @@ class Gate:
         door = door_of(path)
         person_id = self._visitors.read(HTTPConnection(scope).cookies) if door in {Door.PAGE, Door.PEOPLE} else None
         if door is Door.CLOSED:
-            await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
+            await PlainTextResponse(Words(language)("common.nothing_here"), 404)(scope, receive, send)
         elif door is Door.PAGE:
             await self._page(Request(scope, receive), send, path, person_id, cookies)
         elif door is Door.PEOPLE and person_id is None and self._visitors.accounts is not None:

@@ -10,13 +10,15 @@ from statistics import fmean
 
 from nightschool.records import Night, NightState, Stage
 
+AFTER: dict[str, float] = {"verdict": 1, "coevolution": 40}
 USUAL: dict[str, dict[str, float]] = {
-    "quick": {"judgements": 1, "model": 4, "initial replies": 15, "reward model": 40, "ppo": 220, "exam": 60},
+    "quick": {"judgements": 1, "model": 4, "initial replies": 15, "reward model": 40, "ppo": 220, "exam": 80},
     "normal": {"judgements": 1, "model": 4, "initial replies": 30, "reward model": 200, "ppo": 1200, "exam": 160},
     "thorough": {"judgements": 1, "model": 4, "initial replies": 60, "reward model": 600, "ppo": 6000, "exam": 250},
 }
 """Effort -> stage -> seconds on two cores with the embedded model: PPO's are its time box, which it mostly uses up
-(`training/effort.py`), the others about what nights on a few hundred judgements took."""
+(`training/effort.py`), the others about what nights on a few hundred judgements took.
+What comes after the exam takes as long in all of them."""
 REWARD_MODEL, PPO = "reward model", "ppo"
 TELLS_ITS_PROGRESS = {REWARD_MODEL, PPO}
 """Stages that say how far they are; of the others the time they usually take says it."""
@@ -27,7 +29,7 @@ LAST_ITERATIONS = 3
 
 def usual_seconds(effort: str, measured: Mapping[str, float]) -> dict[str, float]:
     """Seconds of each stage: as measured in the newest such night here, else as usual."""
-    return dict(measured) or USUAL.get(effort, USUAL["normal"])
+    return dict(measured) or USUAL.get(effort, USUAL["normal"]) | AFTER
 
 
 def share_of(stage: Stage, usual: Mapping[str, float], now: datetime) -> float:

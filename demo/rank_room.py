@@ -34,6 +34,8 @@ LONGEST_REPLY = 128
 WRITERS = 2
 """Rounds somebody waits for that are written at once, of all visitors; the chat takes its turns between their tokens.
 One more is written ahead."""
+LEAVING = 10.0
+"""Seconds in which a reply ends its step."""
 FEWEST = 2
 """Different replies that can be put in order."""
 TRIES = 5
@@ -164,8 +166,19 @@ class RankRoom:
             self._store.close_round(round_id, person_id, RoundOutcome.SKIPPED)
         else:
             self._store.close_round(round_id, person_id, RoundOutcome.BROKEN)
-            work.drawing.stop()
-            work.turn.cancel()
+            _give_up(work)
+
+    def leave(self, person_id: str) -> None:
+        """Give up what is being written for a person who is about to be forgotten; returns when its rows are closed."""
+        works = []
+        with self._opening[hash(person_id) % LOCKS]:
+            for language in get_args(PromptLanguage):
+                for round_id in self._store.open_rounds(person_id, language):
+                    if (work := self._works.get(round_id)) is not None:
+                        works.append(work)
+                        _give_up(work)
+        for work in works:
+            work.drawing.over.wait(LEAVING)
 
     def undo(self, person_id: str, language: PromptLanguage) -> None:
         """Take the person's last order or skip back: its round is the one that is shown."""
@@ -269,6 +282,13 @@ def ranks_of(groups: Groups) -> list[int]:
 
 def _groups_of(ranks: Sequence[int]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(str(place) for place, given in enumerate(ranks) if given == rank) for rank in sorted(set(ranks)))
+
+
+def _give_up(work: Work) -> None:
+    """End the writing of a round, begun or not; its rows are closed within a step."""
+    work.drawing.stop()
+    if work.turn.cancel():
+        work.drawing.run()
 
 
 def _names(found: RankingRound) -> list[str]:

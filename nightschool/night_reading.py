@@ -7,13 +7,16 @@ import sqlite_utils
 
 from nightschool.records import Curves, Night, NightState, Stage, VerdictKind
 
+ROLLED_BACK = """(SELECT json_object('en', p.reason, 'zh', p.reason_zh) FROM probations p
+    WHERE p.version_id = nights.version_id AND p.fate = 'rolled_back'
+    ORDER BY p.started_at DESC LIMIT 1) AS rolled_back"""
 LAST_STAGE = "verdict"
 """A night that came to its end is one that ended this stage."""
 
 
 def read_night(db: sqlite_utils.Database, night_id: str) -> Night | None:
     """A night with its stages and report; None where there is none of that id."""
-    row = next(db.query("SELECT * FROM nights WHERE id = ?", [night_id]), None)
+    row = next(db.query(f"SELECT *, {ROLLED_BACK} FROM nights WHERE id = ?", [night_id]), None)
     if row is None:
         return None
     stages = db.query("SELECT * FROM night_stages WHERE night_id = ? ORDER BY position", [night_id])
@@ -36,7 +39,7 @@ def read_nights(db: sqlite_utils.Database) -> list[Night]:
 def read_history(db: sqlite_utils.Database, limit: int) -> list[Night]:
     """The newest nights, oldest first, without stages and reports."""
     columns = "id, state, effort, seed, practice, started_at, ended_at, verdict, reason, version_id, pid, taken_at"
-    rows = db.query(f"SELECT {columns} FROM nights ORDER BY id DESC LIMIT ?", [limit])
+    rows = db.query(f"SELECT {columns}, {ROLLED_BACK} FROM nights ORDER BY id DESC LIMIT ?", [limit])
     return [_night(row, None, ()) for row in rows][::-1]
 
 
@@ -86,6 +89,7 @@ def _night(row: dict[str, Any], report: dict[str, Any] | None, stages: tuple[Sta
         stages=stages,
         pid=row["pid"],
         taken_at=row["taken_at"],
+        rolled_back=json.loads(row["rolled_back"]) if row["rolled_back"] else None,
     )
 
 

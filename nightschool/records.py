@@ -378,6 +378,8 @@ class Night:
     """Of the process that works on it, or worked on it last."""
     taken_at: str | None = None
     """When that process took it, at first or to resume it."""
+    rolled_back: dict[str, str] | None = None
+    """By language: why its version was taken back by what people said of it, where it was."""
 
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]

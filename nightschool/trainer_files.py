@@ -81,7 +81,9 @@ def read_examples(content: bytes, name: str) -> Numbered:
     for number, row in _rows(content, name):
         try:
             found.append((number, example_of(json.loads(row) if isinstance(row, str) else row)))
-        except (ValueError, RecursionError) as error:
+        except (json.JSONDecodeError, RecursionError) as error:  # what the library says is in English, of its own lines
+            raise refused(number, name, "it is no JSON") from error
+        except ValueError as error:
             raise refused(number, name, error) from error
         if type(found[-1][1]) is not type(found[0][1]):
             raise refused(number, name, "it is of another format than the lines before")
@@ -101,11 +103,13 @@ def _rows(content: bytes, name: str) -> Iterable[tuple[int, Any]]:
         try:
             return enumerate(pq.read_table(io.BytesIO(content)).to_pylist(), 1)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise BadInput(f"The file {name} is no whole Parquet file ({error}); export it again.") from error
+            raise BadInput(f"The file {name} is no whole Parquet file; export it again.") from error
     try:
         lines = content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise BadInput(f"The file {name} could not be read ({error}); give a UTF-8 file of JSON lines.") from error
+        raise BadInput(
+            f"The file {name} could not be read (byte {error.start} is no UTF-8); give a UTF-8 file of JSON lines."
+        ) from error
     return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 

@@ -89,6 +89,7 @@ EXAM_MUTANTS = (
         "the owner need not promote", "VerdictKind.HELD, reason + by_hand", "VerdictKind.PROMOTED, reason + by_hand"
     ),
     _verdict("any win is enough", "LEAST_WIN_RATE = 0.53", "LEAST_WIN_RATE = 0.5"),
+    _verdict("a short exam promotes", "exam.prompts < LEAST_PROMPTS", "exam.prompts < 1"),
     _verdict("a short exam is not told", "if exam.prompts >= LEAST_PROMPTS:", "if exam.prompts >= 1:"),
     _verdict("the sign test is not asked", " and exam.sign_p <= SIGN_LEVEL", ""),
     _verdict("the gain is not asked", " and exam.gain_low > 0", ""),

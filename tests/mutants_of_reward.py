@@ -35,6 +35,8 @@ REWARD_MUTANTS = (
         "_by(lambda index: padded_width(len(answers[index].token_ids)), indices)",
         "_by(lambda index: 0, indices)",
     ),
+    _reading("prompts read again for each part", "if self._prompts is None:", "if True:"),
+    _reading("any number of texts read at once", "    size = max(size, 1)\n", "    size = 1000\n"),
     _reading(
         "every reply read after the first prompt",
         "of = torch.tensor([self._place[answer.prompt_ids] for answer in answers])",

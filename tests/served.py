@@ -137,7 +137,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
         is_small=False,
         effort="quick",
         rank_room=rank_room,
-        feedback_room=FeedbackRoom(store, engine, registry),
+        feedback_room=FeedbackRoom(store, engine, registry, leave=rank_room.leave),
         version_room=VersionRoom(
             store,
             registry,

@@ -401,6 +401,17 @@ def test_a_night_is_watched_cancelled_resumed_and_reported_and_the_new_version_a
         button(page, "Why this answer?").click()
         expect(page.locator("#why-card")).to_contain_text("nats from the untouched model", timeout=PATIENCE)
         expect(page.locator("#why-card")).to_contain_text(f"by the reward model of {champion}")
+        roll_back(page, demo, champion)
+
+
+def roll_back(page: Page, demo: Demo, champion: str) -> None:
+    """The version of the night is taken back on the Versions page; the one before it answers again."""
+    page.goto(f"{demo.url}/versions")
+    page.locator('#versions-page button[data-act="rollback"]').first.click(timeout=PATIENCE)
+    expect(page.locator("#versions-sheet dialog")).to_contain_text(f"Roll back to {INITIAL}?")
+    page.locator('#versions-page button[data-act="do-rollback"]').first.click()
+    expect(page.locator("#versions-now .now b")).to_have_text(INITIAL, timeout=PATIENCE)
+    assert demo.rows("SELECT version_id FROM champion") == [(INITIAL,)] != [(champion,)]
 
 
 def cancel_the_night(page: Page) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from demo.accounts import Role, add
 from demo.bindings import Bindings
+from demo.catalogue import Words
 from demo.doors import Door, door_of
 from demo.event_requests import LARGEST_BODY
 from demo.gate import is_known_host
@@ -140,11 +141,12 @@ def test_every_route_opens_for_whom_it_is_declared(clients: dict[str, httpx.Clie
         query = f"?session_hash={role}" if "queue/data" in path else ""
         status, text = status_of(clients[role], method, filled + query)
         known = role in {"user", "owner"}
+        nothing = Words(language_of_path(path)[0])("common.nothing_here")
         holds = {
-            Door.OPEN: status not in {401, 403} and "There is nothing here" not in text,
+            Door.OPEN: status not in {401, 403} and nothing not in text,
             Door.PAGE: status in {200, 301, 307, 303} if known else status == 303,
             Door.PEOPLE: status not in {303, 401, 403} if known else status == 401,
-            Door.CLOSED: status == 404 and text == ("" if method == "HEAD" else "There is nothing here."),
+            Door.CLOSED: status == 404 and text == ("" if method == "HEAD" else nothing),
             None: False,
         }[door]
         if not holds:
@@ -276,6 +278,9 @@ def test_only_our_own_pages_on_our_own_hosts_are_answered(
     for path in ("/healthz", "/zh/gradio_api/info"):
         answer = httpx.get(f"{anonymous.url}{path}", headers=headers, timeout=20)
         assert answer.status_code == status
+        if status != 200:
+            words = Words(language_of_path(path)[0])
+            assert answer.text == words("common.foreign" if status == 403 else "common.unknown_host")
         assert "access-control-allow-origin" not in answer.headers or answer.status_code == 200
         if "evil" in str(origin) or origin == "null":
             assert "access-control-allow-origin" not in answer.headers

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from demo.night_time import USUAL, fraction_of, seconds_left, share_of, usual_seconds
+from demo.night_time import AFTER, USUAL, fraction_of, seconds_left, share_of, usual_seconds
 from nightschool.records import Night, NightState, Stage
 from training.effort import EFFORTS
 
@@ -65,16 +65,16 @@ def test_in_a_first_night_time_left_is_told_once_ppo_tells_its_pace() -> None:
     done = [stage(name, NightState.DONE, 1.0, 1) for name in ("judgements", "model", "initial replies", "reward model")]
     assert left(night(*done[:2]), is_measured=False) is None
     assert left(night(*done, stage("ppo", NightState.RUNNING)), is_measured=False) is None
-    # one iteration of 110 s is a quarter: PPO takes 440 s, twice the usual; so does the exam: 330 + 2 * 60
+    # one iteration of 110 s is a quarter: PPO takes 440 s, twice the usual; so does the exam: 330 + 2 * 80
     first = night(*done, stage("ppo", NightState.RUNNING, 0.25))
-    assert left(first, is_measured=False, iterations=(110.0,)) == pytest.approx(450)
+    assert left(first, is_measured=False, iterations=(110.0,)) == pytest.approx(490)
     last = night(*done, stage("ppo", NightState.DONE, 1.0, 440), stage("exam", NightState.RUNNING))
-    assert left(last, is_measured=False, iterations=(220.0, 220.0)) == pytest.approx(2 * 60 * 0.5)
+    assert left(last, is_measured=False, iterations=(220.0, 220.0)) == pytest.approx(2 * (80 - 30))
 
 
 def test_what_was_measured_here_goes_before_what_is_usual() -> None:
     assert usual_seconds("quick", MEASURED) == MEASURED
-    assert usual_seconds("quick", {}) == USUAL["quick"]
+    assert usual_seconds("quick", {}) == USUAL["quick"] | AFTER
 
 
 def test_the_usual_time_of_ppo_is_its_time_box() -> None:

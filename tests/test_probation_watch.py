@@ -14,8 +14,17 @@ from demo.probation_watch import ProbationWatch
 from nightschool.feedback import FeedbackStore
 from nightschool.ids import utc_now
 from nightschool.probation import Fate
-from nightschool.records import INITIAL, DuelOutcome, ReplyStatus, Sampling, ThumbValue, VerdictKind, Version
-from nightschool.registry import VersionRegistry
+from nightschool.records import (
+    INITIAL,
+    DuelOutcome,
+    NightState,
+    ReplyStatus,
+    Sampling,
+    ThumbValue,
+    VerdictKind,
+    Version,
+)
+from nightschool.registry import NightBook, VersionRegistry
 from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from tests.duelling import add_reply, decided_duel
@@ -79,6 +88,23 @@ def test_a_new_champion_that_people_do_not_want_is_rolled_back_and_shown_no_more
     assert school.watch.look() is Fate.ROLLED_BACK
     assert school.state() == (INITIAL, VerdictKind.REJECTED, False)
     assert ("judged", "v1") in school.registry.used_sources()  # the next night needs new judgements all the same
+
+
+@pytest.mark.parametrize(("outcome", "is_told"), [(DuelOutcome.RIGHT, True), (DuelOutcome.LEFT, False)])
+def test_the_night_that_made_a_version_tells_that_people_took_it_back(
+    school: School, outcome: DuelOutcome, is_told: bool
+) -> None:
+    book = NightBook(school.database)
+    night_id = book.start("quick", 0, practice=False)
+    _add(school.registry, "v1", promoted=True)
+    book.finish(night_id, NightState.DONE, VerdictKind.PROMOTED, "It is better.", version_id="v1", report={})
+    _many_people(school, outcome, people=3, days=7)
+    school.watch.look()
+    night = book.night(night_id)
+    assert night is not None
+    assert [night.rolled_back] == [one.rolled_back for one in book.history()]
+    [ended] = school.registry.probations()
+    assert night.rolled_back == ({"en": ended.reason, "zh": ended.reason_zh} if is_told else None)
 
 
 def test_a_champion_that_is_confirmed_stays_and_is_watched_no_more(school: School) -> None:

@@ -338,6 +338,19 @@ def test_a_round_skipped_while_it_is_written_is_given_up_and_another_is_begun_at
     assert school.rows(f"SELECT DISTINCT status FROM replies WHERE id IN ({of_first})") == [("stopped",)]
 
 
+def test_who_leaves_is_not_kept_by_a_round_that_is_written_ahead(school: School) -> None:
+    school.engine.scripts = dict.fromkeys(TEXTS, "word " * 500)
+    school.engine.seconds_per_word = dict.fromkeys(TEXTS, 0.01)
+    for person in (ANNA, BEN, "cleo", "dora"):
+        next(school.room.watch(person, "en"))  # more rounds than writers: the last one waits for its turn
+    for person in (ANNA, "dora"):
+        school.room.leave(person)
+        school.store.erase_person(person)  # would refuse while an answer of theirs is being written
+    people = "SELECT DISTINCT c.person_id FROM messages m JOIN conversations c ON c.id = m.conversation_id"
+    assert sorted(school.rows(people)) == [(BEN,), ("cleo",)]
+    school.room.leave("nobody")
+
+
 def test_undo_brings_the_round_back_as_the_person_left_it(school: School) -> None:
     ballot = school.ballot()
     order = (("3",), ("1", "2"), ("0",))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.training_fixtures import random_answers, tiny_base
+from training import reading
 from training.features import CHUNK, Features, FeatureWriter
 from training.judgements import Answer
 from training.reading import (
@@ -24,9 +25,10 @@ from training.sequences import padded_width
 from training.trunk import SplitModel
 
 
-@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16])
+@pytest.fixture(scope="module", params=[(torch.float32, 2), (torch.bfloat16, 2), (torch.float32, "all")])
 def split(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SplitModel:
-    return SplitModel(tiny_base(tmp_path_factory.mktemp("tiny"), dtype=request.param), top_layers=2)
+    dtype, layers = request.param
+    return SplitModel(tiny_base(tmp_path_factory.mktemp("tiny"), dtype=dtype), layers)
 
 
 def _of_several_widths() -> list[Answer]:
@@ -36,6 +38,12 @@ def _of_several_widths() -> list[Answer]:
         for repeats in (1, 4, 7)
         for answer in random_answers(10, seed=repeats)
     ]
+
+
+def _with_shared_prompts() -> list[Answer]:
+    """Every third prompt has a second reply."""
+    answers = _of_several_widths()
+    return answers + [replace(answer, token_ids=answer.token_ids[::-1]) for answer in answers[::3]]
 
 
 def test_pooled_states_are_the_sum_over_the_reply_alone_by_the_whole_model(split: SplitModel) -> None:
@@ -51,7 +59,7 @@ def test_pooled_states_are_the_sum_over_the_reply_alone_by_the_whole_model(split
 
 
 def test_a_texts_states_do_not_depend_on_its_companions(split: SplitModel) -> None:
-    answers = _of_several_widths()
+    answers = _with_shared_prompts()
     together = pooled_states(split, answers)
     assert torch.equal(together, torch.cat([pooled_states(split, [answer]) for answer in answers]))
     assert torch.equal(together[::2], pooled_states(split, answers[::2]))
@@ -74,7 +82,8 @@ def test_groups_hold_every_text_once_and_only_one_width() -> None:
         assert len({padded_width(length_of(answers[index])) for index in group}) == 1
 
 
-def test_each_prompt_is_read_once_and_each_reply_after_it_in_one_layout() -> None:
+def test_each_prompt_has_one_place_and_each_reply_after_it_one_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "TOKENS_AT_ONCE", 128)
     answers = [*_of_several_widths(), *(Answer(answer.prompt_ids, (5, 2)) for answer in _of_several_widths())]
     groups = read_together(answers)
     assert sorted(index for group in groups for part in group.parts for index in part) == list(range(60))
@@ -86,16 +95,27 @@ def test_each_prompt_is_read_once_and_each_reply_after_it_in_one_layout() -> Non
         for part in group.parts:
             replies = {padded_width(len(answers[index].token_ids)) for index in part}
             assert len(replies) == 1
-            assert group.layout(answers, part, 0).ids.shape == (len(part), group.prompt_width + replies.pop())
+            width = group.prompt_width + replies.pop()
+            assert group.layout(answers, part, 0).ids.shape == (len(part), width)
+            assert len(part) * width <= max(128, width)
+        assert len(group.prompts) * group.prompt_width <= max(128, group.prompt_width)
+    assert len(groups) > len({group.prompt_width for group in groups})
 
 
-def test_states_below_the_cut_are_the_trunks_own_whether_prompts_are_shared_or_not(split: SplitModel) -> None:
-    answers = _of_several_widths()
-    answers += [replace(answer, token_ids=answer.token_ids[::-1]) for answer in answers[::3]]
+def test_states_below_the_cut_are_the_trunks_own_and_each_prompt_is_read_once(
+    split: SplitModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = _with_shared_prompts()
     exact = split.base.model.dtype == torch.float32
+    read: list[int] = []
+    real = split.read_prompts
+    monkeypatch.setattr(split, "read_prompts", lambda ids, lengths: read.append(len(ids)) or real(ids, lengths))
+    monkeypatch.setattr(reading, "TOKENS_AT_ONCE", 128)
     for states, answer in zip(trunk_states(split, answers), answers, strict=True):
         alone = split.trunk(torch.tensor([[*answer.prompt_ids, *answer.token_ids]]))[0]
         torch.testing.assert_close(states, alone, atol=1e-5 if exact else 0.2, rtol=0)
+    assert sum(read) == len({answer.prompt_ids for answer in answers})
+    assert max(read) > 1
 
 
 def test_features_in_a_file_are_those_in_memory() -> None:

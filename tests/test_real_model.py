@@ -1,19 +1,23 @@
 """The embedded model itself: one streamed answer, one tiny night. Everything else about it is tested on tiny models."""
 
 import json
-import os
-import subprocess
-import sys
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from nightschool.embedded_engine import EmbeddedEngine
 from nightschool.model import BaseModel, load_base
 from nightschool.prompt_bank import prompt_bank
 from nightschool.records import INITIAL, Message, Sampling, Version
+from nightschool.settings import load_settings
+from training.__main__ import app
+from training.effort import EFFORTS
+from training.nightly import NightPlan, run_night
 
 pytestmark = pytest.mark.real_model
 
@@ -39,9 +43,10 @@ def test_the_embedded_model_knows_a_capital_and_streams_it_word_by_word(engine: 
     assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(pieces))
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(900)
 def test_a_tiny_night_on_the_embedded_model_tells_all_it_must(tmp_path: Path, embedded_cache: Path) -> None:
-    # 80 pairs of four-word replies, drawn replies of at most 6 tokens: a real quick night in a fraction of its time.
+    # 80 pairs of four-word replies, drawn replies of at most 6 tokens, few of them: a real night in a fraction of its
+    # time. (Nights of the command line are those of tests/test_whole_night.py, on a tiny model.)
     pairs = tmp_path / "pairs.jsonl"
     with pairs.open("w", encoding="utf-8") as file:
         for number, prompt in enumerate(prompt_bank()[:80]):  # questions of one pattern would be one component
@@ -51,20 +56,17 @@ def test_a_tiny_night_on_the_embedded_model_tells_all_it_must(tmp_path: Path, em
                 "rejected": [{"role": "assistant", "content": f"I do not know {number}!"}],
             }
             file.write(json.dumps(record) + "\n")
-    environment = {**os.environ, "NIGHTSCHOOL_CACHE": str(embedded_cache), "NIGHTSCHOOL_MAX_NEW_TOKENS": "6"}
+    settings = load_settings(
+        db=tmp_path / "feedback.db", versions=tmp_path / "versions", cache=embedded_cache, max_new_tokens=6
+    )
+    imported = CliRunner().invoke(app, ["import", str(pairs), "--db", str(settings.db)])
+    assert "80 preferences imported" in imported.stdout
 
-    def training(*words: str) -> str:
-        command = [sys.executable, "-W", "error", "-m", "training", *words, "--db", str(tmp_path / "feedback.db")]
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-
-    assert "80 preferences imported" in training("import", str(pairs))
-    output = training("night", "--versions", str(tmp_path / "versions"), "--effort", "quick", "--seed", "0", "--json")
-    report = json.loads(output)
+    effort = replace(EFFORTS["quick"], iterations=2, normaliser_replies=32, exam_prompts=32, ppo_seconds=math.inf)
+    report = run_night(NightPlan(settings, effort, seed=0, practice=False), lambda text: None)
     assert report["reward_model_accuracy"] > 0.9  # the difference is in every word
     assert report["verdict"] in {"promoted", "held", "rejected"}
     assert report["reward_after"] != report["reward_before"]
     assert report["kl"] > 0
-    assert report["episodes"] in {64, 128, 192, 256}
-    # A slow machine uses up the time box of a quick night; nothing else may end this one early.
-    assert report["ppo_stopped"] == ("all iterations are done" if report["episodes"] == 256 else "the time is used up")
+    assert report["episodes"] == 128
     assert (tmp_path / "versions" / report["version"] / "policy" / "adapter_model.safetensors").exists()

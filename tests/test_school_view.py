@@ -48,6 +48,23 @@ def test_the_verdict_comes_with_its_reason_and_main_numbers() -> None:
         assert part in card(NIGHT)
 
 
+@pytest.mark.parametrize(
+    ("words", "head", "badge"),
+    [
+        (ENGLISH, "Rolled back: the version before it answers again", "rolled back"),
+        (CHINESE, "已回退：由之前", "已回退"),
+    ],
+)
+def test_a_version_that_people_took_back_is_not_told_as_promoted(words: Words, head: str, badge: str) -> None:
+    taken_back = replace(NIGHT, rolled_back={"en": "People prefer <v0>.", "zh": "大家更喜欢 <v0>。"})
+    told = card(taken_back, words)
+    assert head in told
+    assert html.escape(taken_back.rolled_back[words.language]) in told
+    assert "It won" in told  # what the exam had said stays
+    assert words("school.promoted") not in told
+    assert f'<span class="badge rejected">{badge}</span>' in school_view.history_table([taken_back], words)
+
+
 @pytest.mark.parametrize(("words", "said"), [(ENGLISH, "Only the <i>proxy</i> rose."), (CHINESE, "只有代理分数上升。")])
 def test_an_alarm_is_told_beside_the_verdict(words: Words, said: str) -> None:
     alarmed = {**REPORT, "alarm": "Only the <i>proxy</i> rose.", "alarm_zh": "只有代理分数上升。"}

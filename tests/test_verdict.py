@@ -85,12 +85,13 @@ def test_what_loses_by_one_test_only_is_held() -> None:
     assert _decide(replace(GOOD, win_rate=0.3, win_rate_low=0.2, win_rate_high=0.4)).verdict is VerdictKind.HELD
 
 
-def test_an_exam_of_fewer_than_128_prompts_says_so() -> None:
-    decision = _decide(replace(GOOD, prompts=64))
-    assert decision.verdict is VerdictKind.PROMOTED
-    assert "64 prompts, where 128 are usual" in decision.reason.en
-    assert "64 道题" in decision.reason.zh
-    assert "usual" not in _decide(GOOD).reason.en
+def test_an_exam_of_fewer_than_128_prompts_promotes_nothing_and_says_so() -> None:
+    decision = _decide(replace(GOOD, prompts=127))
+    assert decision.verdict is VerdictKind.HELD
+    assert "It is better" in decision.reason.en
+    assert "127 prompts, where 128 are needed" in decision.reason.en
+    assert "127 道题" in decision.reason.zh
+    assert "needed" not in _decide(GOOD).reason.en
 
 
 NAN = float("nan")

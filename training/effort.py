@@ -26,7 +26,7 @@ class Effort:
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("quick", 4, 64, 64, 64, 1, 1, 60, 0, 220),
+        Effort("quick", 4, 64, 64, 128, 1, 1, 60, 0, 220),
         Effort("normal", 12, 64, 128, 128, 2, 2, 300, 3, 1_200),
         Effort("thorough", 32, 96, 256, 128, 2, 3, 900, 5, 6_000),
     )

@@ -188,8 +188,12 @@ class _Night:
             examiner_fault = gate(fitted.examiner_metrics, THE_EXAMINER)
         if fault is not None and not practice:
             return (
-                VerdictKind.SKIPPED,
-                Said(f"PPO did not run: {fault.en}.", f"没有运行 PPO：{fault.zh}。") + UNCHANGED,
+                VerdictKind.HELD,
+                Said(
+                    f"No candidate was made, for PPO did not run: {fault.en}.",
+                    f"没有运行 PPO，未产生候选版本：{fault.zh}。",
+                )
+                + UNCHANGED,
                 None,
             )
         with self._stage("ppo"):

@@ -1,7 +1,8 @@
 """Reading texts once: their pooled states into a file, and for those that train a LoRA the trunk's states as well.
 
-What a text's states are does not depend on its companions: only texts of one padded width are read together. (In
-bfloat16 states depend on the padded width, not on the number of rows.) So a score is the same however it is asked for.
+What a text's states are does not depend on its companions: only prompts of one padded width are read together, and only
+replies of one padded width after them. (In bfloat16 states depend on the padded width, not on the number of rows.) So a
+score is the same however it is asked for.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -59,7 +60,7 @@ def groups_of_one_width(answers: Sequence[Answer]) -> list[list[int]]:
 class Together:
     """Answers whose prompts have one padded width and are read once, each with however many replies.
 
-    `parts` are the indices of answers whose replies have one padded width too; `width` is that of prompt and reply.
+    `parts` are the indices of answers whose replies have one padded width too.
     """
 
     prompts: tuple[tuple[int, ...], ...]
@@ -79,7 +80,7 @@ def read_together(answers: Sequence[Answer]) -> list[Together]:
     for index, answer in enumerate(answers):
         indices_of.setdefault(answer.prompt_ids, []).append(index)
     for width, same in _by(lambda prompt: padded_width(len(prompt)), indices_of).items():
-        for chunk in _chunks(same, TOKENS_AT_ONCE // width):
+        for chunk in _chunks(same, TOKENS_AT_ONCE // max(width, 1)):
             indices = [index for prompt in chunk for index in indices_of[prompt]]
             by_reply = _by(lambda index: padded_width(len(answers[index].token_ids)), indices)
             parts = [part for own, rows in by_reply.items() for part in _chunks(rows, TOKENS_AT_ONCE // (width + own))]

@@ -181,12 +181,12 @@ def evaluate(
     """Old and reference log-probabilities, scores and critic features of given replies, `replies` to each prompt."""
     began = time.monotonic()
     groups = []
-    states = trunk_states(policy.split, answers, check)
+    states = dict(enumerate(trunk_states(policy.split, answers, check)))  # each leaves it for its padded group
     for rows in groups_by_length([len(answer.prompt_ids) + len(answer.token_ids) for answer in answers], GROUP):
         check()
         chosen = [answers[row] for row in rows]
         sequences = answer_sequences(chosen, policy.split.base.pad_id)
-        trunk = laid_out([states[row] for row in rows], sequences)
+        trunk = laid_out([states.pop(row) for row in rows], sequences)
         groups.append(_evaluate_group(policy, scorer, watcher, chosen, rows, sequences, trunk, drawing))
     prompt_of = torch.arange(len(answers)) // replies
     return Rollout(tuple(answers), prompt_of, tuple(groups), seconds, time.monotonic() - began)

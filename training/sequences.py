@@ -1,8 +1,8 @@
 """Prompts with their replies as padded tensors, and where in them the response tokens are.
 
-Padding is on the right: in a causal model it cannot reach any token before it, so no attention mask is needed and no
-token is ever told from padding by its id (in SmolLM2 the tokenizer's pad is the end-of-turn token). The padded width
-is fixed when the tensors are made: in bfloat16 log-probabilities depend on it, by as much as PPO's clip range.
+Padding is on the right: in a causal model it cannot reach any token before it, so a whole text needs no attention mask
+and no token is ever told from padding by its id (in SmolLM2 the tokenizer's pad is the end-of-turn token). The padded
+width is fixed when the tensors are made: in bfloat16 log-probabilities depend on it, by as much as PPO's clip range.
 """
 
 from collections.abc import Sequence

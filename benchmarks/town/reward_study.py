@@ -29,7 +29,7 @@ from training.trunk import SplitModel
 
 CLEARLY = 0.5
 """Standard deviations of the taste between two replies that differ clearly."""
-STEPS = (25, 50, 100, 200, 400, 800, 1600)
+STEPS = (25, 100, 400, 1600)
 
 
 def judgements_in(database: Path) -> Judgements:

@@ -10,7 +10,7 @@ from typing import Any
 from demo.catalogue import Words
 from demo.pages.curves_view import curves_grid
 from demo.translation import translated
-from nightschool.records import Curves, Night, NightState
+from nightschool.records import Curves, Night, NightState, VerdictKind
 
 NUMBERS = {
     "win_rate": "{:.0%}",
@@ -49,6 +49,8 @@ def ending(night: Night, words: Words) -> str:
         sentence = html.escape(words("school.of_version", version=night.version_id))
         version = f' <span class="quiet">{sentence}</span>'
     reason = f'<p class="reason">{html.escape(_reason(night, words))}{version}</p>'
+    if night.rolled_back is not None:
+        reason = f'<p class="reason">{html.escape(night.rolled_back[words.language])}</p>{reason}'
     return reason + _alarm(night.report or {}, words) + _numbers(night.report or {}, words)
 
 
@@ -78,11 +80,18 @@ def heading(night: Night, words: Words) -> str:
         return words("school.running_practice" if night.practice else "school.running")
     if night.state in {NightState.FAILED, NightState.INTERRUPTED}:
         return words(f"school.{night.state}")
-    return words(f"school.{night.verdict or 'ended'}")
+    return words("school.rolled_back" if night.rolled_back else f"school.{night.verdict or 'ended'}")
+
+
+def badge(night: Night, words: Words) -> str:
+    """How it ended, in a word or two."""
+    return words("school.badge_rolled_back" if night.rolled_back else f"school.badge_{night.verdict or night.state}")
 
 
 def kind_of(night: Night) -> str:
     """Its colour."""
+    if night.rolled_back is not None:
+        return str(VerdictKind.REJECTED)
     if night.state in {NightState.FAILED, NightState.INTERRUPTED}:
         return "failed"
     return str(night.verdict) if night.verdict else str(night.state)

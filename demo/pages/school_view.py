@@ -10,7 +10,7 @@ from demo.languages import PREFIX
 from demo.night_time import fraction_of, seconds_left, usual_seconds
 from demo.nights import NightStatus, Phase
 from demo.pages.curves_view import iteration_seconds
-from demo.pages.report_view import details, ending, heading, kind_of
+from demo.pages.report_view import badge, details, ending, heading, kind_of
 from demo.pages.spoken import about, clock, date_and_time, spoken_seconds
 from demo.translation import translated
 from nightschool.records import Curves, Night, NightState, Stage
@@ -98,7 +98,7 @@ def history_table(nights: Sequence[Night], words: Words, shown: str = "") -> str
     rows = "".join(
         f"<tr{MARKED if night.id == shown else ''}><td>{_way_to(night, words)}</td>"
         f"<td>{html.escape(_effort(night, words))}</td><td>"
-        f'<span class="badge {kind_of(night)}">{_text(words, f"badge_{night.verdict or night.state}")}</span></td>'
+        f'<span class="badge {kind_of(night)}">{html.escape(badge(night, words))}</span></td>'
         f"<td>{html.escape(night.version_id or '–')}</td><td>{html.escape(_duration(night, words))}</td></tr>"
         for night in reversed(nights)
     )
