@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from nightschool.feedback import FeedbackStore
 from nightschool.ids import utc_now
-from nightschool.records import INITIAL, VerdictKind, Version
+from nightschool.records import INITIAL, Message, VerdictKind, Version
 from nightschool.registry import VersionRegistry
 from tests.payloads import CALLED, PAYLOADS
 from tests.served import EVIL, LONG, SLOW, Site, served
@@ -502,6 +502,10 @@ def test_no_payload_runs_or_calls_home_wherever_a_text_is_shown(chat: Page, site
     replies = [turn for turn in turns if turn.role == "assistant"]
     store.correct(replies[0].id, person, "\n\n".join(["Corrected:", *PAYLOADS]), [1])
     store.set_thumb(replies[1].id, person, "down", reasons=["wrong"], comment=" ".join(PAYLOADS))  # type: ignore[arg-type]
+    leaf = conversation.leaf_id
+    for payload in PAYLOADS:  # those that were not sent by hand are questions too
+        leaf = store.add_message(conversation.id, leaf, Message("user", payload))
+    store.show_branch(conversation.id, str(leaf))
     for payload in PAYLOADS:
         store.rename(store.start_conversation(person, payload), person, payload)
     reload(chat)

@@ -1,17 +1,23 @@
 """People and languages in Chromium: logging in and out, the switch of languages, and that no page asks another host."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from demo.accounts import Role, add
+from demo.accounts import Accounts, Role, add, refuse_bad_name
 from demo.catalogue import LANGUAGES, Language
 from demo.doors import PAGES
+from demo.identity import Visitors
 from demo.languages import HTML_LANG, PREFIX
-from tests.served import Site, served
+from nightschool.errors import BadInput
+from nightschool.feedback import FeedbackStore
+from nightschool.records import ThumbValue
+from tests.payloads import PAYLOADS
+from tests.served import SECRET, Site, served
+from tests.talks import start_talk
 
 pytestmark = pytest.mark.browser
 
@@ -67,6 +73,16 @@ def log_in(page: Page, site: Site, name: str, path: str = "/school") -> None:
     expect(page.locator("#site-header .person")).to_be_visible(timeout=PATIENCE)
 
 
+def evil_names() -> list[str]:
+    """Payloads that an account can be called by."""
+    found = []
+    for payload in PAYLOADS:
+        with suppress(BadInput):
+            refuse_bad_name(payload)
+            found.append(payload)
+    return found
+
+
 # ---- people ----------------------------------------------------------------------------------------------------------
 
 
@@ -106,6 +122,27 @@ def test_a_user_sees_the_school_but_may_not_start_a_night_and_a_name_stays_text(
         expect(page.locator("#train")).to_be_disabled()
         page.locator("#site-header summary").click()
         expect(page.locator("#site-header .name")).to_have_text(USER)
+        assert page.evaluate("window.ran") is None
+
+
+def test_names_of_people_stay_text_where_the_owner_sees_everybodys_feedback(
+    browser: Browser, guarded: Site, folder: Path
+) -> None:
+    store, names = FeedbackStore(guarded.database), evil_names()
+    assert len(names) > 10
+    for name in names:
+        add(folder / "accounts", name, PASSWORD, Role.USER)
+        person = Visitors(SECRET, Accounts(folder / "accounts")).person_of_name(name)
+        store.set_thumb(start_talk(store, "Who am I?", person).answer("Somebody."), person, ThumbValue.UP)
+    with browsing(browser, guarded) as context:
+        page = context.new_page()
+        log_in(page, guarded, OWNER, "/feedback")
+        page.locator("#feedback-filter .field.scope .control").select_option("all")
+        expect(page.locator("#feedback-list li.item")).to_have_count(10)
+        expect(page.locator("#feedback-filter .field.person option")).to_have_count(len(names) + 1)
+        shown = page.locator("#feedback-filter .field.person option").all_inner_texts()
+        assert [name for name in names if not any(name in text for text in shown)] == []
+        assert set(page.locator("#feedback-list .whose").all_inner_texts()) <= set(names)
         assert page.evaluate("window.ran") is None
 
 

@@ -39,6 +39,7 @@ STAGES = {
     "ppo": 219.8,
     "exam": 88.0,
     "verdict": 0.1,
+    "coevolution": 12.4,
 }
 """What a night did, in seconds."""
 DAYS_AGO = (1, 2, 2, 3, 5, 6)
@@ -60,8 +61,8 @@ GUARDS = {
 """Figure and limit of each."""
 REPORT: dict[str, Any] = {
     "win_rate": 0.66,
-    "win_rate_low": 0.55,
-    "win_rate_high": 0.75,
+    "win_rate_low": 0.57,
+    "win_rate_high": 0.74,
     "reward_model_accuracy": 0.71,
     "kl": 3.412,
     "reward_before": -0.021,
@@ -70,9 +71,9 @@ REPORT: dict[str, Any] = {
     "candidate_length": 61,
     "guards": {name: {"value": value, "limit": limit, "holds": True} for name, (value, limit) in GUARDS.items()},
 }
-VERDICT = "It is better: the candidate wins 66% of 64 exam prompts (with 95 % confidence at least 55%)."
+VERDICT = "It is better: the candidate wins 66% of 128 exam prompts (with 95 % confidence at least 57%)."
 HELD = (
-    "It is not shown to be better: the candidate wins 52% of 64 exam prompts (with 95 % confidence at least 41%), and "
+    "It is not shown to be better: the candidate wins 52% of 128 exam prompts (with 95 % confidence at least 43%), and "
     "more than half is needed. The champion stays."
 )
 VERSIONS = ("v1", "v2")
@@ -101,7 +102,7 @@ def open_school(database: FeedbackDatabase) -> None:
         parent = VERSIONS[number - 1] if number else INITIAL
         registry.add(Version(name, parent, utc_now(), night, "base", name, kind), [])
         reason = VERDICT if kind is VerdictKind.PROMOTED else HELD
-        told = REPORT | samples if kind is VerdictKind.PROMOTED else REPORT | {"win_rate": 0.52, "win_rate_low": 0.41}
+        told = REPORT | samples if kind is VerdictKind.PROMOTED else REPORT | {"win_rate": 0.52, "win_rate_low": 0.43}
         book.finish(night, NightState.DONE, kind, reason, version_id=name, report=told)
         _date_back_night(database, night, len(VERSIONS) - number)
     registry.promote(VERSIONS[-1], VERDICT)
@@ -183,7 +184,7 @@ class Scene:
 
     def _answer(self, place: tuple[str, str], text: str, version: str, *, show: bool = True) -> str:
         reply = self.store.start_reply(*place, version, Sampling(), 1, [1], show=show)
-        self.store.finish_reply(reply, text, list(text.encode()), ReplyStatus.DONE)
+        self.store.finish_reply(reply, text, list(range(len(text.split()))), ReplyStatus.DONE)
         return reply
 
     def _conversation(self, turns: list[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from demo.accounts import Role, add
 from demo.catalogue import LANGUAGES, Language
 from demo.doors import PAGES
 from demo.identity import COOKIE
@@ -50,11 +51,15 @@ SHOWN = {"school-report": "#report"}
 VERSION_SHOTS = {
     "versions": ("versions", "", "#versions-board .matrix"),
     "leaderboard": ("versions", "", "#versions-board .matrix"),
+    "coevolution": ("versions", "", "#coevolution table"),
     "receipts": ("versions", "[data-act=receipts] >> nth=0", "#versions-sheet .receipts li"),
     "promote": ("versions", f"[data-act=promote][data-version={V3}]", "#versions-sheet [data-act=do-promote]"),
     "trial": ("versions", f"[data-act=try][data-version={V3}]", "#trial-end"),
 }
 """The same, of the site with five nights."""
+SCROLLED = {"leaderboard": "#versions-board", "coevolution": "#coevolution"}
+LOGIN_SHOTS = {"login": ("login", "", "#password")}
+"""Of a site with accounts."""
 COLOURS = 256
 """Of a picture: screens have few, and the folder stays small."""
 
@@ -62,7 +67,7 @@ COLOURS = 256
 def main(wanted: list[str]) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        for shown in (SHOTS, VERSION_SHOTS):
+        for shown in (SHOTS, VERSION_SHOTS, LOGIN_SHOTS):
             pictures = [
                 (language, theme, size, shots)
                 for language, theme, size in product(LANGUAGES, ("light", "dark"), SIZES)
@@ -82,6 +87,8 @@ def _take(browser: Browser, folder: Path, pictures: list[Any], *, has_nights: bo
     """Pictures of one site."""
     answers = dict.fromkeys((V3, "v5"), TEXTS["en"]["duel"][1])
     (folder / SCRIPTS).write_text(json.dumps(answers if has_nights else {}), encoding="utf-8")
+    if pictures[0][3][0] in LOGIN_SHOTS:
+        add(folder / "accounts", "anna", "a long enough password", Role.OWNER)
     with served(folder) as site:
         if has_nights:
             add_lineage(site.database, folder / "versions", 2 * len(PEOPLE), TEXTS["en"]["duel"][1:])
@@ -99,7 +106,8 @@ def _visit(browser: Browser, site: Site, language: Language, theme: Any, size: s
     if shots[0] in SHOTS:
         Scene(FeedbackStore(site.database), site.database, person, language).play()
     context = browser.new_context(locale=HTML_LANG[language], color_scheme=theme, **SIZES[size])
-    context.add_cookies([{"name": COOKIE, "value": cookie, "url": site.url}])
+    if shots[0] not in LOGIN_SHOTS:
+        context.add_cookies([{"name": COOKIE, "value": cookie, "url": site.url}])
     page = context.new_page()
     page.set_default_timeout(60_000)
     for name in shots:
@@ -113,16 +121,16 @@ def _visit(browser: Browser, site: Site, language: Language, theme: Any, size: s
 
 
 def _open(page: Page, site: Site, language: Language, name: str) -> None:
-    place, clicked, ready = (SHOTS | VERSION_SHOTS)[name]
-    page.goto(f"{site.url}{PREFIX[language]}{PAGES[place]}")
+    place, clicked, ready = (SHOTS | VERSION_SHOTS | LOGIN_SHOTS)[name]
+    page.goto(f"{site.url}{PREFIX[language]}{PAGES.get(place, f'/{place}')}")
     if clicked:
         page.locator(clicked).first.wait_for(state="attached")
         page.locator(clicked).first.dispatch_event("click")  # also where the list is folded away
     page.locator(ready).first.wait_for()
     if name in SHOWN:
         page.locator(SHOWN[name]).evaluate("(part) => window.scrollTo(0, part.getBoundingClientRect().top - 70)")
-    if name == "leaderboard":
-        page.locator("#versions-board").evaluate("(board) => board.scrollIntoView({ block: 'start' })")
+    if name in SCROLLED:
+        page.locator(SCROLLED[name]).evaluate("(part) => part.scrollIntoView({ block: 'start' })")
     if name == "trial":
         page.locator("#box textarea").fill(TEXTS[language]["duel"][0])
         page.locator("#box textarea").press("Enter")
