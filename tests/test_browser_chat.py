@@ -502,12 +502,14 @@ def test_no_payload_runs_or_calls_home_wherever_a_text_is_shown(chat: Page, site
     replies = [turn for turn in turns if turn.role == "assistant"]
     store.correct(replies[0].id, person, "\n\n".join(["Corrected:", *PAYLOADS]), [1])
     store.set_thumb(replies[1].id, person, "down", reasons=["wrong"], comment=" ".join(PAYLOADS))  # type: ignore[arg-type]
-    leaf = conversation.leaf_id
-    for payload in PAYLOADS:  # those that were not sent by hand are questions too
-        leaf = store.add_message(conversation.id, leaf, Message("user", payload))
-    store.show_branch(conversation.id, str(leaf))
     for payload in PAYLOADS:
         store.rename(store.start_conversation(person, payload), person, payload)
+    halves = PAYLOADS[::2], PAYLOADS[1::2]
+    for payloads, kept in zip(halves, store.conversations(person), strict=False):  # as questions, and in one title each
+        leaf = None
+        for payload in payloads:
+            leaf = store.add_message(kept.id, leaf, Message("user", payload))
+        store.show_branch(kept.id, str(leaf))
     reload(chat)
     expect(chat.locator("#conversations .open")).to_have_count(len(PAYLOADS) + 1)
     chat.locator(".why-summary:visible").click()
@@ -515,6 +517,13 @@ def test_no_payload_runs_or_calls_home_wherever_a_text_is_shown(chat: Page, site
     chat.locator("#search").fill("<img")
     expect(chat.locator("#conversations .excerpt").first).to_be_visible()
     chat.wait_for_timeout(500)
+    chat.locator("#search").fill("")
+    expect(chat.locator("#conversations .open")).to_have_count(len(PAYLOADS) + 1)
+    for place, payloads in enumerate(halves):
+        assert chat.evaluate("window.ran") is None
+        assert chat.locator("#talk :is(img, iframe, object, embed, script, style, link, form, video)").count() == 0
+        chat.locator("#conversations .open").nth(place).click()
+        expect(chat.get_by_test_id("user")).to_have_count(len(payloads))
     assert chat.evaluate("window.ran") is None
     assert chat.locator("#talk :is(img, iframe, object, embed, script, style, link, form, video)").count() == 0
     assert chat.locator("#conversations :is(img, iframe, script)").count() == 0

@@ -59,6 +59,17 @@ def test_the_examiner_knows_nothing_of_the_training_labels_nor_the_reward_model_
     assert not torch.equal(other_exam.examiner.scores(probe), plain.examiner.scores(probe))
 
 
+def test_a_lora_is_trained_and_chosen_on_the_sides_for_that(split: SplitModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Judgements] = []
+
+    def refine(split: object, head: object, ridge: float, *judgements: Judgements, **how: object) -> None:
+        given.extend(judgements[:2])
+
+    monkeypatch.setattr(reward_ladder, "refine", refine)
+    _fitted(split, _judgements())
+    assert [{judgement.side for judgement in each.all} for each in given] == [{Side.TRAIN}, {Side.VALIDATION}]
+
+
 def test_all_judgements_are_checked_by_a_model_that_was_not_trained_on_them(split: SplitModel) -> None:
     fitted = _fitted(split, _judgements(), lora_epochs=0)
     assert fitted.rung == "head"

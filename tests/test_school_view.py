@@ -188,7 +188,7 @@ def test_how_long_a_night_takes_is_told_from_the_last_one_here_or_as_usual() -> 
     assert "takes about 3 min: the last one here did" in outlook_view.outlook(
         counted, "quick", {"ppo": 100, "exam": 80}, ENGLISH
     )
-    assert "usually takes about 6 min" in outlook_view.outlook(counted, "quick", {}, ENGLISH)
+    assert "usually takes about 7 min" in outlook_view.outlook(counted, "quick", {}, ENGLISH)
 
 
 @pytest.mark.parametrize(
