@@ -75,6 +75,8 @@ class Person:
                 act = self._chance.choices([self.ask, self.judge, self.compare, self.rank], [4, 4, 2, 1])[0]
                 act()
                 time.sleep(self._chance.uniform(*THINKS))
+        except Exception as error:  # whatever ends a person's visit early counts against the site
+            self.told.errors.append(f"The visit ended with {type(error).__name__}: {error}")
         finally:
             self.tab.close()
 
@@ -162,6 +164,8 @@ def main() -> None:
     tell(_figures(told, lost, words.people, seconds) | {"cores_of_site_and_others": others}, as_json=words.json)
     for sentence, count in Counter(told.errors).most_common(5):
         print(f"{count} times: {sentence}", flush=True)
+    if lost or told.errors:
+        raise SystemExit(1)
 
 
 def _everybody(site: Site, people: int, seconds: float, seed: int) -> tuple[Told, float]:
