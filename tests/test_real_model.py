@@ -62,7 +62,9 @@ def test_a_tiny_night_on_the_embedded_model_tells_all_it_must(tmp_path: Path, em
     imported = CliRunner().invoke(app, ["import", str(pairs), "--db", str(settings.db)])
     assert "80 preferences imported" in imported.stdout
 
-    effort = replace(EFFORTS["quick"], iterations=2, normaliser_replies=32, exam_prompts=32, ppo_seconds=math.inf)
+    effort = replace(
+        EFFORTS["quick"], iterations=2, normaliser_replies=32, exam_prompts=32, lora_epochs=0, ppo_seconds=math.inf
+    )
     report = run_night(NightPlan(settings, effort, seed=0, practice=False), lambda text: None)
     assert report["reward_model_accuracy"] > 0.9  # the difference is in every word
     assert report["verdict"] in {"promoted", "held", "rejected"}

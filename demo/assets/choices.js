@@ -53,8 +53,12 @@
     const { event_id: id, msg } = JSON.parse(message.slice(5));
     if (over.has(id)) return '';
     if (!pending.has(id)) return message;
-    if (isLate(pending.get(id))) return ending(id);
-    if (msg === 'process_completed') pending.delete(id);
+    // A late event goes on to its end unseen. If the page were told earlier that it is over, its client might close the
+    // stream, and the server drops all events of a page that hangs up: also the question that was just asked.
+    const late = isLate(pending.get(id));
+    if (msg !== 'process_completed') return late && msg === 'process_generating' ? '' : message;
+    if (late) return ending(id);
+    pending.delete(id);
     return message;
   };
 
