@@ -3,7 +3,7 @@
 from tests.mutant import mutants_of
 
 _reading = mutants_of("training/reading.py", "tests/test_reading.py")
-_prefix = mutants_of("training/trunk.py", "tests/test_reading.py")
+_prefix = mutants_of("training/trunk.py", "tests/test_trunk.py", "-k", "prompts_read_first")
 _model = mutants_of("training/reward_model.py", "tests/test_reward_model.py", "tests/test_reward_ladder.py")
 _fit = mutants_of("training/reward_fit.py", "tests/test_reward_fit.py")
 _ladder = mutants_of("training/reward_ladder.py", "tests/test_reward_ladder.py")

@@ -1,6 +1,7 @@
 """Oracles 3, 8 and parts of 10 and 12: the cut model is the whole model, and adapters touch nothing but themselves."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +30,11 @@ def test_trunk_and_top_give_exactly_what_the_whole_model_gives(split: SplitModel
     with torch.no_grad():
         whole = split.base.model.model(input_ids=ids, use_cache=False).last_hidden_state
         assert torch.equal(split.top(split.reference, split.trunk(ids)), whole)
+
+
+@pytest.mark.parametrize("layers", [2, "all"])
+def test_any_model_of_the_kind_can_be_cut_and_its_prompts_read_first(tmp_path: Path, layers: Any) -> None:
+    SplitModel(tiny_base(tmp_path, dtype=torch.float32), layers)  # raises where a part gives something else
 
 
 def test_each_adapter_over_the_shared_trunk_gives_what_its_own_whole_model_gives(split: SplitModel) -> None:
