@@ -77,7 +77,9 @@ PPO_MUTANTS = (
         "        places = (self.prompt_lengths[:, None] + torch.arange(steps)).clamp(max=self.ids.shape[1] - 1)\n"
         "        return inside & (self.ids.gather(1, places) != 2)",
     ),
-    _sequences("padded on the left", "[*prompt, *response] + [pad_id] * (width", "[pad_id] * (width"),
+    _sequences(
+        "padded on the left", "[*row] + [pad_id] * (width - len(row))", "[pad_id] * (width - len(row)) + [*row]"
+    ),
     _words("temperature left out", "logits.float().div_(temperature)", "logits.float()"),
     _words("temperature left out of the gradient", "(grad / ctx.temperature)", "grad"),
     _words("gradient with the wrong sign", "(grad / ctx.temperature)", "(-grad / ctx.temperature)"),

@@ -39,8 +39,8 @@ REWARD_MUTANTS = (
     _reading("any number of texts read at once", "    size = max(size, 1)\n", "    size = 1000\n"),
     _reading(
         "every reply read after the first prompt",
-        "of = torch.tensor([self._place[answer.prompt_ids] for answer in answers])",
-        "of = torch.zeros(len(answers), dtype=torch.long)",
+        "self._split.read_replies(self._prompts, torch.tensor(of), ids)",
+        "self._split.read_replies(self._prompts, torch.zeros(len(of), dtype=torch.long), ids)",
     ),
     _prefix("a reply stands after its prompt's padding", "position_ids=lengths[:, None] +", "position_ids=width +"),
     _prefix("padding of prompts is attended to", "[None] < lengths[:, None]", "[None] <= lengths[:, None]"),

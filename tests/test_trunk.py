@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from nightschool.errors import ModelUnavailable
 from nightschool.model import fingerprint
 from tests.training_fixtures import random_answers, tiny_base
 from training.reading import answer_sequences
@@ -35,6 +36,22 @@ def test_trunk_and_top_give_exactly_what_the_whole_model_gives(split: SplitModel
 @pytest.mark.parametrize("layers", [2, "all"])
 def test_any_model_of_the_kind_can_be_cut_and_its_prompts_read_first(tmp_path: Path, layers: Any) -> None:
     SplitModel(tiny_base(tmp_path, dtype=torch.float32), layers)  # raises where a part gives something else
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        lambda prompts, of, ids: torch.zeros_like(prompts.states[:, :11]),
+        lambda prompts, of, ids: prompts.cache.layers[99],
+    ],
+)
+def test_a_model_that_reads_replies_otherwise_after_their_prompts_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Any
+) -> None:
+    base = tiny_base(tmp_path, dtype=torch.float32)
+    monkeypatch.setattr(SplitModel, "read_replies", lambda split, prompts, of, ids: reads(prompts, of, ids))
+    with pytest.raises(ModelUnavailable, match="a night needs a Llama-like model"):
+        SplitModel(base, 2)
 
 
 def test_each_adapter_over_the_shared_trunk_gives_what_its_own_whole_model_gives(split: SplitModel) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from training.features import Features, FeatureWriter
 from training.judgements import Answer
 from training.scratch import ScratchFile
-from training.sequences import Sequences, make_sequences, padded_width
+from training.sequences import Sequences, make_sequences, padded, padded_width
 from training.trunk import ReadPrompts, SplitModel
 
 TOKENS_AT_ONCE = 2048
@@ -153,23 +153,20 @@ class TrunkReader:
         self._place = {prompt: index for index, prompt in enumerate(together.prompts)}
         self._prompts: ReadPrompts | None = None
 
-    def states(self, answers: Sequence[Answer], sequences: Sequences) -> Tensor:
-        """The trunk's states of a part of the group, in its layout, zero at the padding. -> [batch, width, size]."""
-        pad_id, width = self._split.base.pad_id, self._together.prompt_width
+    def states(self, answers: Sequence[Answer]) -> list[Tensor]:
+        """The trunk's states of a part of the group, without padding. -> [length, size] each."""
+        pad_id, prompts = self._split.base.pad_id, self._together.prompts
         if self._prompts is None:
-            ids = torch.tensor([[*prompt] + [pad_id] * (width - len(prompt)) for prompt in self._together.prompts])
-            lengths = torch.tensor([len(prompt) for prompt in self._together.prompts])
-            self._prompts = self._split.read_prompts(ids, lengths)
-        of = torch.tensor([self._place[answer.prompt_ids] for answer in answers])
-        steps = sequences.ids.shape[1] - width
-        ids = torch.tensor([[*answer.token_ids] + [pad_id] * (steps - len(answer.token_ids)) for answer in answers])
-        replies = self._split.read_replies(self._prompts, of, ids)
-        found = torch.zeros(*sequences.ids.shape, replies.shape[-1], dtype=replies.dtype)
-        for row, answer in enumerate(answers):
-            begin, end = len(answer.prompt_ids), length_of(answer)
-            found[row, :begin] = self._prompts.states[of[row], :begin]
-            found[row, begin:end] = replies[row, : end - begin]
-        return found
+            ids = padded(prompts, self._together.prompt_width, pad_id)
+            self._prompts = self._split.read_prompts(ids, torch.tensor([len(prompt) for prompt in prompts]))
+        of = [self._place[answer.prompt_ids] for answer in answers]
+        tokens = [answer.token_ids for answer in answers]
+        ids = padded(tokens, padded_width(max(map(len, tokens))), pad_id)
+        replies = self._split.read_replies(self._prompts, torch.tensor(of), ids)
+        return [
+            torch.cat([self._prompts.states[place, : len(answer.prompt_ids)], reply[: len(answer.token_ids)]])
+            for place, answer, reply in zip(of, answers, replies, strict=True)
+        ]
 
 
 @torch.no_grad()
@@ -182,9 +179,7 @@ def trunk_states(
         reader = TrunkReader(split, together)
         for part in together.parts:
             check()
-            texts = [answers[index] for index in part]
-            states = reader.states(texts, together.layout(answers, part, split.base.pad_id))
-            found |= {index: row[: length_of(answers[index])].clone() for index, row in zip(part, states, strict=True)}
+            found |= zip(part, reader.states([answers[index] for index in part]), strict=True)
     return [found[index] for index in range(len(answers))]
 
 
@@ -211,7 +206,10 @@ def read_texts(
             texts = [answers[index] for index in part]
             sequences = together.layout(answers, part, split.base.pad_id)
             is_kept = trunk is not None and trunk.has(texts)
-            states = trunk.get(texts, sequences) if trunk is not None and is_kept else reader.states(texts, sequences)
+            if trunk is not None and is_kept:
+                states = trunk.get(texts, sequences)
+            else:
+                states = laid_out(reader.states(texts), sequences)
             if trunk is not None and not is_kept:
                 kept = [row for row, text in enumerate(texts) if text in keep]
                 if kept:

@@ -63,15 +63,16 @@ def make_sequences(
         raise ValueError("Every prompt and every response needs at least one token.")
     longest = max(len(prompt) + len(response) for prompt, response in zip(prompts, responses, strict=True))
     width = padded_width(longest) if width is None else width
-    rows = [
-        [*prompt, *response] + [pad_id] * (width - len(prompt) - len(response))
-        for prompt, response in zip(prompts, responses, strict=True)
-    ]
     return Sequences(
-        ids=torch.tensor(rows),
+        ids=padded([[*prompt, *response] for prompt, response in zip(prompts, responses, strict=True)], width, pad_id),
         prompt_lengths=torch.tensor([len(prompt) for prompt in prompts]),
         response_lengths=torch.tensor([len(response) for response in responses]),
     )
+
+
+def padded(rows: Sequence[Sequence[int]], width: int, pad_id: int) -> Tensor:
+    """Token ids padded on the right. -> [rows, width]."""
+    return torch.tensor([[*row] + [pad_id] * (width - len(row)) for row in rows])
 
 
 def padded_width(length: int) -> int:

@@ -114,29 +114,32 @@ class SplitModel:
         return model, top
 
     def _check(self) -> None:
+        refusal = ModelUnavailable(
+            f"The model {self.base.name} cannot be cut into trunk and top layers (its layers depend on their place in "
+            "the stack, or keep something else than keys and values); the chat can serve it, but a night needs a "
+            "Llama-like model."
+        )
         probe = torch.arange(3, 3 + 16)[None]
         with torch.no_grad():
             whole = self.base.model.model(input_ids=probe, use_cache=False).last_hidden_state
             split = self.reference(inputs_embeds=self.trunk(probe), use_cache=False).last_hidden_state
-        if not torch.equal(whole, split) or not self._reads_in_two_parts(probe):
-            raise ModelUnavailable(
-                f"The model {self.base.name} cannot be cut into trunk and top layers (its layers depend on their "
-                "place in the stack); the chat can serve it, but a night needs a Llama-like model."
-            )
-
-    def _reads_in_two_parts(self, probe: Tensor) -> bool:
-        """Whether a reply is read after its prompt as it is read with it (not so where layers keep something else)."""
-        prompt, whole = probe[:, :5], self.trunk(probe)
-        padded = torch.cat([prompt, probe[:, -1:].expand(1, 11)], 1)
+        if not torch.equal(whole, split):
+            raise refusal
         try:
-            prompts = self.read_prompts(padded, torch.tensor([5]))
-            replies = self.read_replies(prompts, torch.tensor([0]), probe[:, 5:])
-        except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
-            return False  # a model whose layers know no such keys and values; the sentence says what it needs
-        size = float(whole.float().abs().max())
-        tolerance = 1e-3 if whole.dtype == torch.float32 else 0.05
-        parts = torch.cat([prompts.states[:, :5], replies], 1)
-        return bool((parts - whole).float().abs().max() <= tolerance * max(size, 1.0))
+            parts = self._in_two_parts(probe, 5)
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise refusal from error
+        states = self.trunk(probe)
+        tolerance = 1e-3 if states.dtype == torch.float32 else 0.05
+        if (parts - states).abs().max() > tolerance * max(float(states.abs().max()), 1.0):
+            raise refusal
+
+    def _in_two_parts(self, ids: Tensor, length: int) -> Tensor:
+        """`trunk`'s states of one text, its first tokens read as a prompt. ids [1, width] -> [1, width, size]."""
+        padding = ids[:, :1].expand(1, ids.shape[1] - length)
+        prompts = self.read_prompts(torch.cat([ids[:, :length], padding], 1), torch.tensor([length]))
+        replies = self.read_replies(prompts, torch.tensor([0]), ids[:, length:])
+        return torch.cat([prompts.states[:, :length], replies], 1)
 
 
 def save_adapter(adapter: PeftModel, folder: Path) -> None:
