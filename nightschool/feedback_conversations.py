@@ -184,7 +184,7 @@ def branch(db: sqlite_utils.Database, conversation_id: str, leaf_id: str, person
                 WHERE m.parent_id IS NOT NULL
             )
             SELECT m.id, m.parent_id, m.role, m.text, m.created_at, r.status, r.version,
-                   r.status = 'done' AND json_array_length(r.token_ids) >= r.max_new_tokens AS is_longest,
+                   r.status = 'done' AND json_array_length(r.token_ids) >= r.max_new_tokens AS at_length_limit,
                    t.value AS thumb, t.reasons, t.comment, k.text AS correction
             FROM branch
             JOIN messages m ON m.id = branch.id AND m.conversation_id = :conversation

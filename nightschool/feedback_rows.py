@@ -69,7 +69,7 @@ def turn_of(row: Mapping[str, Any], siblings: tuple[str, ...]) -> Turn:
         text=row["text"],
         created_at=row["created_at"],
         status=ReplyStatus(row["status"]) if row["status"] else None,
-        is_longest=bool(row["is_longest"]),
+        at_length_limit=bool(row["at_length_limit"]),
         version=row["version"],
         thumb=ThumbValue(row["thumb"]) if row["thumb"] else None,
         reasons=tuple(json.loads(row["reasons"] or "[]")),

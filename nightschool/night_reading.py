@@ -9,7 +9,9 @@ from nightschool.records import Curves, Night, NightState, Stage, VerdictKind
 
 ROLLED_BACK = """(SELECT json_object('en', p.reason, 'zh', p.reason_zh) FROM probations p
     WHERE p.version_id = nights.version_id AND p.fate = 'rolled_back'
+      AND p.version_id NOT IN (SELECT version_id FROM champion)
     ORDER BY p.started_at DESC LIMIT 1) AS rolled_back"""
+"""Why people took a night's version back; not where the owner lets it answer again."""
 LAST_STAGE = "verdict"
 """A night that came to its end is one that ended this stage."""
 

@@ -93,7 +93,7 @@ class Turn:
     text: str
     created_at: str
     status: ReplyStatus | None = None
-    is_longest: bool = False
+    at_length_limit: bool = False
     """The reply is as long as it was allowed to be, so it may end in the middle of a sentence."""
     version: str | None = None
     thumb: ThumbValue | None = None

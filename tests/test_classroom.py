@@ -444,9 +444,14 @@ def test_a_style_is_kept_with_the_conversation_and_used_for_each_answer(school: 
         ("user", "hello"),
     ]
     assert said(school, conversation_id) == ["hello", "a reply"]
-    assert [turn.is_longest for turn in school.room.scene(ANNA, conversation_id).turns] == [False, True]
+    assert [turn.at_length_limit for turn in school.room.scene(ANNA, conversation_id).turns] == [False, True]
     finish(school.room.ask(ANNA, conversation_id, "again", style=replace(style, max_new_tokens=50)))
-    assert [turn.is_longest for turn in school.room.scene(ANNA, conversation_id).turns] == [False, True, False, False]
+    assert [turn.at_length_limit for turn in school.room.scene(ANNA, conversation_id).turns] == [
+        False,
+        True,
+        False,
+        False,
+    ]
     school.room.keep_style(ANNA, conversation_id, style)
     finish(school.room.ask_again(ANNA, conversation_id))
     assert school.rows("SELECT DISTINCT temperature, max_new_tokens FROM replies") == [(1.2, 2), (1.2, 50)]

@@ -105,6 +105,10 @@ def test_the_night_that_made_a_version_tells_that_people_took_it_back(
     assert [night.rolled_back] == [one.rolled_back for one in book.history()]
     [ended] = school.registry.probations()
     assert night.rolled_back == ({"en": ended.reason, "zh": ended.reason_zh} if is_told else None)
+    school.registry.promote("v1", "the owner wants it all the same")
+    again = book.night(night_id)
+    assert again is not None
+    assert again.rolled_back is None
 
 
 def test_a_champion_that_is_confirmed_stays_and_is_watched_no_more(school: School) -> None:

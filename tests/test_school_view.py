@@ -51,8 +51,8 @@ def test_the_verdict_comes_with_its_reason_and_main_numbers() -> None:
 @pytest.mark.parametrize(
     ("words", "head", "badge"),
     [
-        (ENGLISH, "Rolled back: the version before it answers again", "rolled back"),
-        (CHINESE, "已回退：由之前", "已回退"),
+        (ENGLISH, "Rolled back: it answers no more", "rolled back"),
+        (CHINESE, "已回退：不再由它回答", "已回退"),
     ],
 )
 def test_a_version_that_people_took_back_is_not_told_as_promoted(words: Words, head: str, badge: str) -> None:

@@ -97,7 +97,7 @@ def turn_value(turn: Turn, words: Words, *, last: bool = False) -> dict[str, Any
         "note": words(NOTES[turn.status]) if empty and turn.status in NOTES else "",
         "writing": writing,
         "stopped": turn.status is ReplyStatus.STOPPED and bool(turn.text.strip()),
-        "longest": turn.is_longest and bool(turn.text.strip()),
+        "longest": turn.at_length_limit and bool(turn.text.strip()),
         **judgement(turn),
     }
 
