@@ -4,13 +4,16 @@ A known reward stands in place of the reward model (brevity: words near 20; sent
 so that what is learned shows PPO and nothing else. It trains on the bank's training half for as long as two cores take
 `--minutes` (twice that on one core, when `--jobs` shares them) and is then asked the 128 prompts of the exam half,
 which it never saw, beside the initial model with the same seed. For each taste 3 seeds (seed, seed + 1, seed + 2); the
-plot of gold reward against sqrt(KL) goes to `--plot FILE`.
+plot of gold reward against sqrt(KL) goes to `--plot FILE`. With `--keep FOLDER` each run is kept when it ends, and the
+command given again does only what is missing there.
 
 With `--reward fitted` the score comes from a head fitted to `--pairs` pairs that a simulated person chose (a quarter of
 the choices wrong), as in a real night; then `--credit` and `--baseline` can be compared.
 """
 
 import argparse
+import hashlib
+import json
 import os
 import sys
 import time
@@ -28,6 +31,7 @@ from benchmarks.gold import GoldScorer
 from benchmarks.measuring import tell
 from benchmarks.raters import TASTES, WISHED_WORDS, Rater, draw_pool
 from nightschool.chat_format import encode_prompt
+from nightschool.files import whole_file, write_json
 from nightschool.model import BaseModel, base_of, decoder_layers
 from nightschool.prompt_bank import BankPrompt, bank_half
 from nightschool.records import Message
@@ -43,6 +47,8 @@ from training.rollout import Drawing, Scorer, draw, evaluate
 from training.trunk import SplitModel
 
 DRAWING = Drawing(0.7, 64)
+OF_THE_WHOLE = {"seed", "seeds", "tastes", "json", "plot", "keep"}
+"""What is set for all runs together; the rest makes each of them what it is."""
 BOX_CORES = 2
 """Cores that the time box is told for."""
 DRIFT_OF_KNOWN = 20.0
@@ -72,13 +78,28 @@ def main() -> None:
 
 
 def _trial(which: tuple[str, int], words: argparse.Namespace) -> Trial:
+    kept = kept_at(which, words)
+    if kept is not None and kept.is_file():
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        return Trial(*which, found["figures"], [(kl, gold) for kl, gold in found["curve"]])
     torch.set_num_threads(threads_of(words.jobs))
     settings = load_settings()
     base = base_of(settings)
     layers = len(decoder_layers(base.model)) if words.layers == "all" else int(words.layers)
     trial = run_trial(base, layers, *which, words)
     print(f"{trial.taste} {trial.seed}: {trial.figures}", file=sys.stderr, flush=True)
+    if kept is not None:
+        whole_file(kept, lambda path: write_json(path, {"figures": trial.figures, "curve": trial.curve}))
     return trial
+
+
+def kept_at(which: tuple[str, int], words: argparse.Namespace) -> Path | None:
+    """The file of a run: its name tells everything that was set for it. None where nothing is kept."""
+    if words.keep is None:
+        return None
+    told = {name: str(value) for name, value in vars(words).items() if name not in OF_THE_WHOLE}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    return Path(words.keep, f"{which[0]}-{which[1]}-{digest}.json")
 
 
 def threads_of(jobs: int) -> int:
@@ -108,6 +129,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--replies", type=int, default=usual.replies, help="to each prompt")
     parser.add_argument("--reward", choices=["known", "fitted"], default="known")
     parser.add_argument("--pairs", type=int, default=256, help="with --reward fitted")
+    parser.add_argument("--keep", type=Path, help="a folder for runs that have ended")
     parser.add_argument("--plot", type=Path, help="a .png or .svg file for gold reward against sqrt(KL)")
     words = parser.parse_args()
     if words.quick:

@@ -19,6 +19,7 @@ from demo.lessons import EMPTY_SCENE, NO_REASONS, Draft, Drafts, Lesson, Scene, 
 from demo.pairing import Pair, pair_versions, seated
 from demo.stand_ins import servable
 from demo.trials import Trials
+from demo.windows import Windows
 from demo.writing import Pen
 from nightschool.engine import Engine
 from nightschool.errors import BadInput
@@ -38,9 +39,6 @@ from nightschool.records import (
     Version,
 )
 from nightschool.registry import VersionRegistry
-
-WINDOW = 40
-"""Messages shown: the newest 20 questions with their answers. A browser's work per update grows with what is shown."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +77,7 @@ class Classroom:
         self._duel_share = duel_share
         self._chance = chance
         self.trials = Trials(store, registry, engine)
+        self._windows = Windows()
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -100,14 +99,27 @@ class Classroom:
             return EMPTY_SCENE
         conversation = self._store.conversation(conversation_id, person_id)
         turns = self._store.branch(conversation_id, conversation.leaf_id, person_id)
+        width = self._windows.width(conversation_id)
         return Scene(
             conversation_id,
-            tuple(turns[-WINDOW:]),
+            tuple(turns[-width:]),
             self._open_duel(person_id, conversation_id),
-            max(len(turns) - WINDOW, 0),
+            max(len(turns) - width, 0),
             conversation.style,
             conversation.tried_version,
         )
+
+    def look_back(self, person_id: str, conversation_id: str) -> Scene:
+        """The scene with earlier messages before those it had. Raises `BadInput` for somebody else's conversation."""
+        if self.scene(person_id, conversation_id).hidden:
+            self._windows.widen(conversation_id)
+        return self.scene(person_id, conversation_id)
+
+    def open(self, person_id: str, conversation_id: str) -> Scene:
+        """The scene for somebody who comes from another conversation: the newest messages. Raises `BadInput`."""
+        self.scene(person_id, conversation_id)  # raises for somebody else's
+        self._windows.reset(conversation_id)
+        return self.scene(person_id, conversation_id)
 
     def turn(self, person_id: str, conversation_id: str, message_id: str) -> Turn:
         """One message of a conversation, shown or not. Raises `BadInput` where there is no such one."""

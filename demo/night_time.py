@@ -19,12 +19,14 @@ USUAL: dict[str, dict[str, float]] = {
 """Effort -> stage -> seconds on two cores with the embedded model: PPO's are its time box, which it mostly uses up
 (`training/effort.py`), the others about what nights on a few hundred judgements took.
 What comes after the exam takes as long in all of them."""
-REWARD_MODEL, PPO = "reward model", "ppo"
-TELLS_ITS_PROGRESS = {REWARD_MODEL, PPO}
+INITIAL_REPLIES, REWARD_MODEL, PPO, EXAM = "initial replies", "reward model", "ppo", "exam"
+TELLS_ITS_PROGRESS = {REWARD_MODEL, PPO, EXAM}
 """Stages that say how far they are; of the others the time they usually take says it."""
 ALMOST = 0.95
 """How far a stage is at most before it has ended."""
 LAST_ITERATIONS = 3
+KNOWS_ITS_RATE = 0.1
+"""From this share on the exam, which goes on evenly and is never resumed halfway, tells its rate."""
 
 
 def usual_seconds(effort: str, measured: Mapping[str, float]) -> dict[str, float]:
@@ -56,17 +58,36 @@ def seconds_left(
 ) -> float | None:
     """About how much longer a night takes; None where nothing tells. `iterations`: seconds of each of PPO so far."""
     stages = {stage.name: stage for stage in night.stages}
-    shares = {name: share_of(stages[name], usual, now) if name in stages else 0.0 for name in usual}
-    left = {name: seconds * (1 - shares[name]) for name, seconds in usual.items()}
+    pace = _pace(stages.get(INITIAL_REPLIES), usual)
+    left = {
+        name: _left_of(name, stages.get(name), seconds * (1.0 if name == PPO else pace), now)
+        for name, seconds in usual.items()
+    }
     ppo = _ppo_seconds(stages.get(PPO), iterations)
     if ppo is not None:
-        left[PPO] = ppo * (1 - shares.get(PPO, 0.0))
-        if not is_measured:  # the rest is as much slower or faster than usual as PPO is
-            pace = ppo / usual[PPO]
-            left = {name: seconds * (1 if name == PPO else pace) for name, seconds in left.items()}
+        left[PPO] = ppo * (1 - share_of(stages[PPO], usual, now))
     elif not is_measured:
         return None
     return sum(left.values())
+
+
+def _pace(drawn: Stage | None, usual: Mapping[str, float]) -> float:
+    """How much longer things take tonight than usual: the initial replies tell it, for the exam draws such too."""
+    known = usual.get(INITIAL_REPLIES, 0.0)
+    return drawn.seconds / known if drawn is not None and drawn.seconds and known else 1.0
+
+
+def _left_of(name: str, stage: Stage | None, seconds: float, now: datetime) -> float:
+    """What is left of a stage that should take so many seconds."""
+    if stage is None:
+        return seconds
+    if stage.state is not NightState.RUNNING or name in {REWARD_MODEL, PPO}:
+        return seconds * (1 - share_of(stage, {}, now))
+    passed = max((now - datetime.fromisoformat(stage.started_at)).total_seconds(), 0.0)
+    if stage.progress >= KNOWS_ITS_RATE:
+        return passed * (1 - stage.progress) / stage.progress
+    # One that takes longer than it should is believed to be nearly through: a twentieth of its time is left.
+    return max(seconds - passed, (1 - ALMOST) * max(seconds, passed))
 
 
 def _ppo_seconds(ppo: Stage | None, iterations: Sequence[float]) -> float | None:

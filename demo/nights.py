@@ -85,6 +85,7 @@ class Nights:
         self._child: subprocess.Popen[bytes] | None = None
         self._newest_before: tuple[str, str | None] | None = None
         self._asked: psutil.Process | None = None
+        self._asked_for: tuple[str, str | None] | None = None
         self._is_killed = False
         self._timetable: Callable[[], Told | None] = lambda: None
 
@@ -132,13 +133,14 @@ class Nights:
     def cancel(self) -> None:
         """Stop the night that runs, whoever started it: politely, and after `grace` seconds by force.
 
-        Returns at once; a second call while it stops does nothing. Raises `BadInput` where none runs, or its process
-        cannot be found.
+        Returns at once; a second call for the same night does nothing. Raises `BadInput` where none runs, or its
+        process cannot be found.
         """
         with self._turn:
             status = self._status()
-            if status.phase is Phase.STOPPING:
-                return
+            was_asked = self._asked is not None and _mark(status.night) == self._asked_for
+            if status.phase is Phase.STOPPING or was_asked:
+                return  # it stops, or has stopped since
             if status.phase is Phase.STARTING and self._child is not None:
                 process = psutil.Process(self._child.pid)
                 ask_to_stop(process, signal.SIGTERM)  # it may not listen to SIGINT yet, and has nothing to lose
@@ -147,7 +149,7 @@ class Nights:
                 ask_to_stop(process, signal.SIGINT)
             else:
                 raise BadInput("No night is running, so there is nothing to cancel.")
-            self._asked = process
+            self._asked, self._asked_for = process, _mark(status.night)
         threading.Thread(target=self._see_it_end, args=(process,), name="night-stopper", daemon=True).start()
 
     def _see_it_end(self, process: psutil.Process) -> None:

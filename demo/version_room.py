@@ -22,7 +22,7 @@ from nightschool.engine import Engine
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
 from nightschool.probation import Standing as VotesSoFar
-from nightschool.records import Figures, Probation, Version
+from nightschool.records import Figures, Probation, VerdictKind, Version
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.said import Said
 from nightschool.version_check import check_files
@@ -57,6 +57,15 @@ class Album:
     """How many of the judgements behind it were deleted since."""
     rails: tuple[Rail, ...]
     watched: Watched | None
+
+    def is_later(self, version_id: str) -> bool:
+        """Whether a version was made after the champion: then the way back to it leads forward."""
+        places = {version.id: place for place, version in enumerate(self.versions)}
+        return places[version_id] < places[self.champion.id]
+
+    def was_held(self, version_id: str) -> bool:
+        """Whether the exam did not show a version to be better."""
+        return any(version.id == version_id and version.verdict is VerdictKind.HELD for version in self.versions)
 
 
 class VersionRoom:

@@ -196,8 +196,8 @@ def _reason(verdict: VerdictKind, exam: Exam) -> Said:
         )
     return Said(
         f"It is not shown to be better: the candidate wins {won[0]} of 128 exam prompts (with 95 % confidence at least "
-        f"{won[1]}), and more than half is needed. The champion stays.",
-        f"未能证明新版本更好：候选版本赢得 128 道考题中的 {won[0]}（95% 置信下限为 {won[1]}），而胜率须过半。"
+        f"{won[1]}), and that lower bound must be above 50%. The champion stays.",
+        f"未能证明新版本更好：候选版本赢得 128 道考题中的 {won[0]}（95% 置信下限为 {won[1]}），而该下限须高于 50%。"
         "继续由现任版本回答。",
     )
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from nightschool.feedback import FeedbackStore
 from nightschool.ids import utc_now
-from nightschool.records import INITIAL, Message, VerdictKind, Version
+from nightschool.records import INITIAL, Message, ReplyStatus, Sampling, VerdictKind, Version
 from nightschool.registry import VersionRegistry
 from tests.payloads import CALLED, PAYLOADS
 from tests.served import EVIL, LONG, SLOW, Site, served
@@ -592,3 +592,29 @@ def test_what_was_being_written_is_there_again_after_a_reload(chat: Page) -> Non
     chat.reload()
     expect(button(chat, "half a comment")).to_be_visible()
     expect(chat.locator(".editor")).to_have_count(1)  # still not sent
+
+
+def test_earlier_messages_of_a_long_conversation_are_shown_where_one_looks_back(chat: Page, site: Site) -> None:
+    ask(chat, "the long talk")
+    [(conversation, leaf)] = rows(site, "SELECT id, leaf_id FROM conversations WHERE title = 'the long talk'")
+    store = FeedbackStore(site.database)
+    for number in range(30):
+        question = store.add_message(conversation, leaf, Message("user", f"old question {number}"))
+        leaf = store.start_reply(conversation, question, INITIAL, Sampling(), 1, [1], show=True)
+        store.finish_reply(leaf, f"old answer {number}", [1], ReplyStatus.DONE, first_token_seconds=0.1, seconds=0.2)
+    chat.reload()
+    expect(chat.get_by_test_id("user").first).to_have_text("old question 10")
+    expect(chat.locator(".earlier-line")).to_contain_text("22 earlier messages")
+    chat.locator(".talk-scroll").evaluate("node => { node.scrollTop = 0; }")
+    place = "document.querySelectorAll('[data-testid=user]')[{}].getBoundingClientRect().top"
+    before = chat.evaluate(place.format(0))
+    button(chat, "Show earlier messages").click()
+    expect(chat.get_by_test_id("user").first).to_have_text("the long talk")
+    expect(chat.get_by_test_id("user")).to_have_count(31)
+    expect(chat.locator(".earlier-line")).to_be_hidden()
+    assert (
+        abs(chat.evaluate(place.format(11)) - before) < 40
+    )  # what was read stays where it was, the line above it is gone
+    ask(chat, "one more")
+    expect(chat.get_by_test_id("user").first).to_have_text("the long talk")
+    expect(chat.get_by_test_id("user")).to_have_count(32)

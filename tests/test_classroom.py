@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from demo.classroom import WINDOW, Classroom, in_step
+from demo.classroom import Classroom, in_step
 from demo.lessons import NO_REASONS, Lesson, ThumbReasons
+from demo.windows import REMEMBERED, WINDOW, Windows
 from demo.writing import BrokenReplyError
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
@@ -194,6 +195,32 @@ def test_only_the_newest_twenty_questions_are_shown_and_all_stay_stored(school: 
     conversation_id = school.talk(*[f"question {number}" for number in range(25)])
     scene = school.room.scene(ANNA, conversation_id)
     assert (len(scene.turns), scene.turns[0].text, scene.hidden) == (WINDOW, "question 5", 10)
+
+
+def test_who_looks_back_sees_all_messages_until_the_conversation_is_opened_anew(school: School) -> None:
+    conversation_id = school.talk(*[f"question {number}" for number in range(45)])
+    wider = school.room.look_back(ANNA, conversation_id)
+    assert (len(wider.turns), wider.turns[0].text, wider.hidden) == (2 * WINDOW, "question 5", 10)
+    whole = school.room.look_back(ANNA, conversation_id)
+    assert (len(whole.turns), whole.turns[0].text, whole.hidden) == (90, "question 0", 0)
+    finish(school.room.ask(ANNA, conversation_id, "one more"))
+    assert len(school.room.scene(ANNA, conversation_id).turns) == 92
+    assert len(school.room.look_back(ANNA, conversation_id).turns) == 92
+    with pytest.raises(BadInput):
+        school.room.open("bob", conversation_id)
+    with pytest.raises(BadInput):
+        school.room.look_back("bob", conversation_id)
+    assert len(school.room.scene(ANNA, conversation_id).turns) == 92
+    assert len(school.room.open(ANNA, conversation_id).turns) == WINDOW
+
+
+def test_only_so_many_conversations_are_remembered_as_looked_back_in() -> None:
+    windows = Windows()
+    for number in range(REMEMBERED + 1):
+        windows.widen(str(number))
+        windows.width("1")  # the one that is in use stays
+    widths = [windows.width(name) for name in ("0", "1", str(REMEMBERED))]
+    assert widths == [WINDOW, 2 * WINDOW, 2 * WINDOW]
 
 
 # ---- duels -------------------------------------------------------------------------------------------------------

@@ -61,6 +61,20 @@ def _examined(policy: Policy, replies: int = 1) -> tuple[ExamResult, list[Answer
     return examine(policy, base.model, _jury(policy.split), _questions(base, replies=replies), DRAWING, seed=3)
 
 
+def test_an_exam_tells_how_far_it_is(split: SplitModel) -> None:
+    told: list[tuple[float, str]] = []
+    policy, questions = Policy(split, seed=0), _questions(split.base)
+    examine(
+        policy, split.base.model, _jury(split), questions, DRAWING, seed=3,
+        progress=lambda share, what: told.append((share, what)),
+    )  # fmt: skip
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 0.8)
+    assert list(dict.fromkeys(what for _, what in told)) == ["champion's answers", "candidate's answers", "comparing"]
+    assert len({share for share, what in told if what == "candidate's answers"}) > 1
+
+
 def test_an_untouched_candidate_draws_every_prompt_breaks_no_guard_and_is_held(split: SplitModel) -> None:
     exam, old, new = _examined(Policy(split, seed=0), replies=2)
     assert old == new

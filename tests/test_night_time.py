@@ -10,7 +10,8 @@ from nightschool.records import Night, NightState, Stage
 from training.effort import EFFORTS
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-LATER = BEGAN + timedelta(seconds=30)
+SECOND = timedelta(seconds=1)
+LATER = BEGAN + 30 * SECOND
 MEASURED = {"judgements": 10.0, "initial replies": 40.0, "ppo": 300.0, "exam": 50.0}
 
 
@@ -62,14 +63,27 @@ def test_time_left_is_what_the_stages_still_take() -> None:
 
 
 def test_in_a_first_night_time_left_is_told_once_ppo_tells_its_pace() -> None:
-    done = [stage(name, NightState.DONE, 1.0, 1) for name in ("judgements", "model", "initial replies", "reward model")]
+    done = [stage(name, NightState.DONE, 1.0, 1) for name in ("judgements", "model", "reward model")]
     assert left(night(*done[:2]), is_measured=False) is None
     assert left(night(*done, stage("ppo", NightState.RUNNING)), is_measured=False) is None
-    # one iteration of 110 s is a quarter: PPO takes 440 s, twice the usual; so does the exam: 330 + 2 * 80
+    # one iteration of 110 s is a quarter, so three quarters are 330 s; the initial replies took twice the usual 15 s,
+    # so will the exam
+    done.append(stage("initial replies", NightState.DONE, 1.0, 30))
     first = night(*done, stage("ppo", NightState.RUNNING, 0.25))
-    assert left(first, is_measured=False, iterations=(110.0,)) == pytest.approx(490)
+    assert left(first, is_measured=False, iterations=(110.0,)) == pytest.approx(330 + 2 * 80)
     last = night(*done, stage("ppo", NightState.DONE, 1.0, 440), stage("exam", NightState.RUNNING))
-    assert left(last, is_measured=False, iterations=(220.0, 220.0)) == pytest.approx(2 * (80 - 30))
+    assert left(last, is_measured=False, iterations=(220.0, 220.0)) == pytest.approx(2 * 80 - 30)
+
+
+def test_the_exam_tells_its_rate() -> None:
+    done = [DONE, stage("initial replies", NightState.DONE, 1.0, 40), stage("ppo", NightState.DONE, 1.0, 300)]
+    assert left(night(*done, stage("exam", NightState.RUNNING, 0.2)), is_measured=True) == pytest.approx(30 * 0.8 / 0.2)
+    assert left(night(*done, stage("exam", NightState.RUNNING, 0.05)), is_measured=True) == pytest.approx(50 - 30)
+
+
+def test_a_stage_that_takes_longer_than_it_should_is_not_said_to_end_at_once() -> None:
+    long_ago = replace(stage("initial replies", NightState.RUNNING), started_at=(BEGAN - 370 * SECOND).isoformat())
+    assert left(night(DONE, long_ago), is_measured=True) == pytest.approx(0.05 * 400 + 300 + 50)
 
 
 def test_what_was_measured_here_goes_before_what_is_usual() -> None:

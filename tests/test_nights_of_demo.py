@@ -183,6 +183,7 @@ def test_a_cancelled_night_ends_by_itself_with_a_reason_and_can_be_resumed(night
     nights.cancel()
     nights.cancel()  # a second click changes nothing
     status = ended(nights)
+    nights.cancel()  # nor one that comes after the end
     assert status.night is not None
     assert (status.night.state, status.night.reason) == (NightState.INTERRUPTED, "The night was stopped by hand.")
     assert status.can_resume
@@ -212,6 +213,11 @@ def test_a_night_that_an_earlier_server_or_the_command_line_started_is_cancelled
     night = ended(nights).night
     assert night is not None
     assert night.reason == "The night was stopped by hand."
+    after = nights_that("verdict")
+    after.start("quick", practice=False)
+    ended(after)
+    with pytest.raises(BadInput, match="No night is running"):
+        nights.cancel()  # it was another night that this one was asked to stop
 
 
 def test_a_night_that_does_not_listen_is_killed_and_its_row_says_so(

@@ -55,8 +55,8 @@ def test_where_people_promote_a_better_candidate_waits_for_them() -> None:
 @pytest.mark.parametrize(
     ("changes", "fault", "practice", "words"),
     [
-        ({"win_rate_low": 0.5}, None, False, "not shown to be better"),
-        ({"win_rate": 0.525, "win_rate_low": 0.51}, None, False, "more than half is needed"),
+        ({"win_rate_low": 0.5}, None, False, "that lower bound must be above 50%"),
+        ({"win_rate": 0.525, "win_rate_low": 0.51}, None, False, "and 53% are needed"),
         ({"sign_p": 0.051, "sign_wins": 12, "sign_losses": 5}, None, False, "wins 12 and loses 5"),
         ({"gain_low": -0.01}, None, False, "weighs as much"),
         ({"win_rate_low": float("nan")}, None, False, "not shown"),

@@ -121,6 +121,23 @@ def test_a_question_says_what_will_be(album: Album, act: str, language: Language
         assert Words(language)("versions.ask_quarantined") in text_of(shown)
 
 
+def test_the_way_back_to_a_later_version_is_not_called_a_way_back(album: Album) -> None:
+    """After a roll back, the version before is the one that was rolled back."""
+    by_id = {version.id: version for version in album.versions}
+    after = replace(album, champion=by_id[V1], before=by_id[V3])
+    assert f"Let {V3} answer again" in text_of(versions_view.now_card(after, ENGLISH, may_act=True))
+    assert f"Let {V3} answer again?" in text_of(version_sheets.question("rollback", V3, after, ENGLISH))
+    earlier = replace(album, champion=by_id[V3], before=by_id[V1])
+    assert f"Roll back to {V1}" in text_of(versions_view.now_card(earlier, ENGLISH, may_act=True))
+    assert f"Roll back to {V1}?" in text_of(version_sheets.question("rollback", V1, earlier, ENGLISH))
+
+
+@pytest.mark.parametrize(("version", "is_told"), [(V2, True), (V1, False)])
+def test_who_lets_a_version_answer_hears_that_the_exam_held_it(album: Album, version: str, is_told: bool) -> None:
+    shown = text_of(version_sheets.question("promote", version, album, ENGLISH))
+    assert ("The exam did not show that this version is better" in shown) is is_told
+
+
 def test_receipts_are_shown_with_their_hash_and_what_came_of_the_check(school: School, album: Album) -> None:
     found, figures = school.room.receipts.page(V5, 0), album.figures[V5]
     shown = version_sheets.receipts(V5, found, figures, ENGLISH)

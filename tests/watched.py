@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Page, expect
 
 PATIENCE = 20_000
@@ -40,4 +41,5 @@ def watched(page: Page) -> Iterator[Page]:
         ),
     )
     yield page
-    assert faults == []
+    if faults:
+        pytest.fail("The page did what it must not: " + "; ".join(faults))

@@ -7,6 +7,8 @@ from drawing whole components of prompts (`exam_statistics`); what the figures m
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -20,13 +22,18 @@ from training.neutral_texts import perplexity_ratio
 from training.policy import Policy
 from training.reading import answer_sequences, groups_of_one_width
 from training.reward_model import RewardHead, RewardModel
-from training.rollout import Drawing, draw, evaluate
+from training.rollout import DRAWN_TOGETHER, Drawing, draw, evaluate
+from training.sequences import groups_by_length
 from training.trunk import SplitModel
 from training.word_probabilities import token_logps_and_entropies
 
 ENTROPY_REPLIES = 64
 """Replies over which the initial model's entropy is averaged: thousands of tokens."""
 WORST = 3
+DRAWN = 0.4
+"""What drawing one side's replies is of the whole exam's time, about."""
+STEPS_BETWEEN = 8
+"""Tokens drawn between two words on how far the exam is."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,20 @@ class ExamResult:
         return flat
 
 
+def _told(
+    progress: Callable[[float, str], None], steps: int, check: Callable[[], None], start: float, what: str
+) -> Callable[[], None]:
+    """A check at each step of one side's drawing that tells from time to time how far the exam is."""
+    done = count()
+
+    def step() -> None:
+        check()
+        if (number := next(done)) % STEPS_BETWEEN == 0:
+            progress(start + DRAWN * min(number / steps, 1.0), what)
+
+    return step
+
+
 def examine(
     policy: Policy,
     champion: object,
@@ -117,13 +138,19 @@ def examine(
     drawing: Drawing,
     seed: int,
     check: Callable[[], None] = lambda: None,
+    progress: Callable[[float, str], None] = lambda share, what: None,
 ) -> tuple[ExamResult, list[Answer], list[Answer]]:
     """Draw from both, compare; returns the result and the replies of champion and candidate, prompt by prompt."""
     split, base = policy.split, policy.split.base
     wanted = [prompt for prompt in questions.prompts for _ in range(questions.replies)]
     components = [component for component in questions.components for _ in range(questions.replies)]
-    old = draw(split, champion, wanted, drawing, torch.Generator().manual_seed(seed), check)
-    new = draw(split, policy.twin(), wanted, drawing, torch.Generator().manual_seed(seed), check)
+    steps = drawing.max_new_tokens * len(groups_by_length([len(prompt) for prompt in wanted], DRAWN_TOGETHER))
+    told = partial(_told, progress, steps, check)
+    old = draw(split, champion, wanted, drawing, torch.Generator().manual_seed(seed), told(0.0, "champion's answers"))
+    new = draw(
+        split, policy.twin(), wanted, drawing, torch.Generator().manual_seed(seed), told(DRAWN, "candidate's answers")
+    )
+    progress(2 * DRAWN, "comparing")
     rollout = evaluate(policy, jury.reward_model, new, drawing, replies=questions.replies, check=check)
     pooled_old, pooled_new = jury.examiner.pooled(old), jury.examiner.pooled(new)
     judged_old, judged_new = jury.examiner.head.scores(pooled_old), jury.examiner.head.scores(pooled_new)

@@ -326,7 +326,7 @@ class Stages:
         if kept is not None:
             return exam_from_json(kept)
         jury = Jury(fitted.model, fitted.examiner, fitted.heads)
-        found = examine(policy, champion, jury, questions, drawing, self.plan.seed)
+        found = examine(policy, champion, jury, questions, drawing, self.plan.seed, progress=self.log.progress)
         with self.told():
             self.work.keep("exam", exam_to_json(*found))
         return found

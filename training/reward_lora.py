@@ -115,7 +115,7 @@ def refine(
     best = min(range(len(losses)), key=losses.__getitem__)
     told = f"held-out log-loss {losses[best or -1]:.3f} against {losses[0]:.3f} of the head alone"
     if losses[best] > losses[0] - LEAST_GAIN:
-        say(f"LoRA not kept: {told}.")
+        say(f"LoRA not kept: {told}; at least {LEAST_GAIN:g} lower is needed.")
         return None
     say(f"LoRA kept after {best / LOOKS:g} epochs: {told}.")
     # As often over each act as in the trials.

@@ -21,6 +21,8 @@ from training.reward_model import GROUP, Judged
 from training.sequences import Sequences, groups_by_length
 from training.trunk import SplitModel
 
+DRAWN_TOGETHER = 64
+"""Replies drawn in one batch."""
 SCORE_LIMIT = 5.0
 """Scores are kept within +-5 standard deviations of the initial model's: beyond lies what the model never saw."""
 
@@ -132,7 +134,7 @@ def draw(
 ) -> list[Answer]:
     """One reply to each prompt, in the prompts' order; similar lengths are drawn together."""
     answers: list[Answer | None] = [None] * len(prompts)
-    for group in groups_by_length([len(prompt) for prompt in prompts], 64):
+    for group in groups_by_length([len(prompt) for prompt in prompts], DRAWN_TOGETHER):
         replies = sample_batch(
             model,
             [prompts[index] for index in group],

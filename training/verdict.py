@@ -101,11 +101,16 @@ def _wins(exam: ExamResult) -> Said:
 
 
 def _not_better(exam: ExamResult, wins: Said) -> Said:
-    """Which of the three tests does not let it pass."""
-    if not (exam.win_rate_low > 0.5 and exam.win_rate >= LEAST_WIN_RATE):
+    """Which of the tests does not let it pass."""
+    if not exam.win_rate_low > 0.5:
         return Said(
-            f"It is not shown to be better: {wins.en}, and more than half is needed.",
-            f"未能证明新版本更好：{wins.zh}，而胜率须过半。",
+            f"It is not shown to be better: {wins.en}, and that lower bound must be above 50%.",
+            f"未能证明新版本更好：{wins.zh}，而该下限须高于 50%。",
+        )
+    if not exam.win_rate >= LEAST_WIN_RATE:
+        return Said(
+            f"It is not shown to be better: {wins.en}, and {LEAST_WIN_RATE:.0%} are needed.",
+            f"未能证明新版本更好：{wins.zh}，而胜率须达到 {LEAST_WIN_RATE:.0%}。",
         )
     shown = Said(f"It is not shown to be better: {wins.en}.", f"未能证明新版本更好：{wins.zh}。")
     if not exam.sign_p <= SIGN_LEVEL:

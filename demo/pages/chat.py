@@ -173,7 +173,7 @@ class ChatPage:
         """One of the person's earlier conversations."""
         person_id = person_of(self._visitors, request)
         with told_in_words(self._words):
-            scene = self._classroom.scene(person_id, chat_view.field(event._data, "id"))
+            scene = self._classroom.open(person_id, chat_view.field(event._data, "id"))
             return {**self.shown(person_id, scene), self.status: ""}
 
     # ---- handlers: asking ----------------------------------------------------------------------------------------

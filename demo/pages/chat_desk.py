@@ -62,6 +62,7 @@ class ChatDesk:
         return [
             page.talk.voted(self.vote, here, everything, **direct),
             page.talk.branched(self.show_message, here, everything, **direct),
+            page.talk.lookedback(self.look_back, here, everything, **direct),
         ]
 
     # ---- judging -------------------------------------------------------------------------------------------------
@@ -129,6 +130,13 @@ class ChatDesk:
         with told_in_words(self._words):
             self._classroom.show_message(person_id, conversation_id, chat_view.field(event._data, "id"))
             return {**page.shown(person_id, self._classroom.scene(person_id, conversation_id)), page.status: ""}
+
+    def look_back(self, conversation_id: str, request: gr.Request) -> Updates:
+        """Show earlier messages before those on the page."""
+        page = self._page
+        person_id = person_of(self._visitors, request)
+        with told_in_words(self._words):
+            return {**page.shown(person_id, self._classroom.look_back(person_id, conversation_id)), page.status: ""}
 
     def look(self, conversation_id: str, request: gr.Request) -> Updates:
         """Tell a page that waits for more of an answer when nobody writes it any more."""

@@ -20,7 +20,7 @@ TALK_WORDS = (
     "add_reason", "answer", "bad", "cancel", "choose", "close", "comment", "conversation", "copied", "copy",
     "copy_code", "corrected", "earlier", "edit", "good", "hello", "hello_line", "hidden", "improve", "improve_hint",
     "later", "left", "longest", "no_vote_yet", "not_saved", "place", "regenerate", "right", "save", "saved", "saving",
-    "send", "show_corrected", "show_original", "sidebar", "stopped", "take_back", "to_end", "unheard",
+    "send", "show_corrected", "show_earlier", "show_original", "sidebar", "stopped", "take_back", "to_end", "unheard",
     "vote_both_bad", "vote_left", "vote_right", "vote_skip", "vote_tie", "why_bad", "why_good", "withdraw",
     "writing_two", "you", "your_answer", "your_question",
 )  # fmt: skip

@@ -118,7 +118,7 @@ class SchoolPage:
         timer = gr.Timer(TICK_SECONDS)
         timer.tick(self.tick, given, shown, queue=False, **quiet)
         self.effort.change(self.tick, given, shown, queue=False, **quiet)
-        loaded = blocks.load(self.load, [self.effort], shown, queue=False, **quiet)
+        loaded = blocks.load(self.load, [self.effort], [*shown, self.effort], queue=False, **quiet)
         loaded.then(None, None, None, js=SHOW_REPORT, **quiet)
         started = self.train.click(self.start, [self.effort, self.practice], shown, concurrency_limit=1, **quiet)
         self.cancel.click(self.ask_whether_to_cancel, None, [self.cancel, self.sure], queue=False, **quiet)
@@ -131,9 +131,12 @@ class SchoolPage:
     # ---- handlers: looking ---------------------------------------------------------------------------------------
 
     def load(self, effort: Any, request: gr.Request) -> Updates:
-        """The page as it opens, with the report of the night that its address names."""
+        """The page as it opens: the report of the night that its address names, the effort of the one that runs."""
         chosen = str(request.query_params.get("night", ""))[:LONGEST_ID]
-        return {**self.tick("", effort, chosen, request), self.chosen: chosen}
+        status = self._nights.status()
+        if status.is_busy and status.night is not None and status.night.effort in EFFORTS:
+            effort = status.night.effort
+        return {**self.tick("", effort, chosen, request), self.chosen: chosen, self.effort: effort}
 
     def tick(self, seen: str, effort: Any, chosen: Any, request: gr.Request) -> Updates:
         """What changed of the school since the page last showed it; nothing at all when nothing did."""

@@ -26,12 +26,16 @@ def question(act: str, version: str, album: Album, words: Words) -> str:
             told.append(words("versions.ask_ends_probation", version=album.watched.probation.version_id))
         if standing is not None and standing.state in {State.REJECTED, State.QUARANTINED}:
             told.append(words(f"versions.ask_{standing.state}"))
+        elif album.was_held(version):
+            told.append(words("versions.ask_held"))
     if act != "takeback":
         told.append(words("versions.ask_undone"))
     kind = "stop" if act == "takeback" else "primary"
-    yes = button(f"do-{act}", version, _text(words, f"yes_{act}", version=version), kind)
+    is_forward = act == "rollback" and album.is_later(version)
+    label, title = ("let_again", "title_again") if is_forward else (f"yes_{act}", f"title_{act}")
+    yes = button(f"do-{act}", version, _text(words, label, version=version), kind)
     body = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in told)
-    return _sheet(_text(words, f"title_{act}", version=version), body, f"{yes}{_close(words, 'no')}")
+    return _sheet(_text(words, title, version=version), body, f"{yes}{_close(words, 'no')}")
 
 
 def receipts(

@@ -29,7 +29,8 @@ def now_card(album: Album, words: Words, *, may_act: bool) -> str:
     since = f'<span class="quiet">{_text(words, "since", moment=when(term[0].since))}</span>' if term else ""
     back = ""
     if may_act and album.before is not None:
-        label = _text(words, "roll_back_to", version=album.before.id)
+        key = "let_again" if album.is_later(album.before.id) else "roll_back_to"
+        label = _text(words, key, version=album.before.id)
         back = button("rollback", album.before.id, label, "secondary")
     body = f"<div><span>{_text(words, 'answers_now')}</span><b>{html.escape(champion.id)}</b>{since}</div>"
     return f'<section class="now">{body}{back}</section>'

@@ -74,7 +74,7 @@ REPORT: dict[str, Any] = {
 VERDICT = "It is better: the candidate wins 66% of 128 exam prompts (with 95 % confidence at least 57%)."
 HELD = (
     "It is not shown to be better: the candidate wins 52% of 128 exam prompts (with 95 % confidence at least 43%), and "
-    "more than half is needed. The champion stays."
+    "that lower bound must be above 50%. The champion stays."
 )
 VERSIONS = ("v1", "v2")
 LOSSES = (0.690, 0.668, 0.655, 0.649, 0.651)

@@ -1,13 +1,17 @@
 // The conversation: messages, the duel, an empty page's examples, and where the page stands while they change.
 const scroller = el('div', { class: 'talk-scroll', role: 'log', 'aria-label': words.conversation, tabindex: '0' });
 const list = el('div', { class: 'turns' });
-const earlierLine = el('p', { class: 'earlier-line', hidden: true });
+const earlierCount = el('span');
+const earlierLine = el(
+  'p', { class: 'earlier-line', hidden: true }, earlierCount, textButton(words.show_earlier, () => lookBack()),
+);
 const toEnd = tool('end', words.to_end, () => goToEnd('smooth'), { id: 'to-end', hidden: true });
 const parts = new Map(); // id -> a message on the page
 let shown = ''; // id of the conversation on the page
 let asked = ''; // id of the newest question on the page
 let restored = false; // whether what was being written before a reload is back
 let follow = true; // whether the page goes along with what is written
+let held = null; // how far above the end the page stands while earlier messages are asked for
 
 const busy = () => props.value.busy;
 
@@ -36,6 +40,13 @@ const ask = (text) => {
   if (busy()) return;
   echo(text);
   trigger('exampled', { text });
+};
+
+const lookBack = () => {
+  if (busy()) return;
+  follow = false;
+  held = scroller.scrollHeight - scroller.scrollTop;
+  trigger('lookedback', {});
 };
 
 const goToEnd = (behavior) => scroller.scrollTo({ top: scroller.scrollHeight, behavior });
@@ -101,11 +112,13 @@ const draw = () => {
     for (const id of parts.keys()) if (!ids.has(id)) parts.delete(id);
     arrange(list, wanted);
     earlierLine.hidden = !value.hidden;
-    setText(earlierLine, say('hidden', { count: value.hidden }));
+    setText(earlierCount, say('hidden', { count: value.hidden }));
     welcome.hidden = value.turns.length > 0 || !value.ready;
     drawDuel();
     scroller.setAttribute('aria-busy', String(busy()));
   });
+  if (held !== null) scroller.scrollTop = scroller.scrollHeight - held;
+  held = null;
   if (value.ready && !restored) {
     restored = true;
     restoreUnsent();
