@@ -8,10 +8,11 @@ import json
 from demo.catalogue import Words
 
 FIXED = {
-    "Error": "gradio.error",  # the titles of its toasts
+    "Error": "gradio.error",  # the titles of its toasts, and the one text of its own
     "Warning": "gradio.warning",
     "Success": "gradio.success",
     "Info": "gradio.info",
+    "Connection to the server was lost. Attempting reconnection...": "gradio.reconnecting",
     "Close": "gradio.close",
     "Toggle Sidebar": "gradio.sidebar",
 }

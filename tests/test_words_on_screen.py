@@ -351,3 +351,17 @@ def test_a_night_is_told_in_the_language_of_the_page(page: Page, site: Site, lan
         r"half of it|all of it|snapshot|There were 3 judgements.*|.*\"pid\".*"
     )  # said by the stand-in
     assert [stray for stray in strays_on(page, language) if not stand_in.fullmatch(stray[1].strip())] == []
+
+
+@pytest.mark.browser
+def test_a_server_that_is_gone_is_told_in_the_language_of_the_page(
+    browser: Browser, language: Language, tmp_path: Path
+) -> None:
+    context = browser.new_context(locale=HTML_LANG[language])
+    page = context.new_page()
+    with served(tmp_path) as running:
+        page.goto(f"{running.url}{PREFIX[language]}/school")  # it asks the server every second
+        expect(page.locator("#night-card section")).to_be_visible(timeout=PATIENCE)
+    toast = page.get_by_test_id("toast-body")
+    expect(toast).to_contain_text(catalogue()["gradio.reconnecting"][language], timeout=PATIENCE)
+    context.close()

@@ -2,7 +2,7 @@
 (() => {
   const words = window.nightschoolGradioWords;
   const LABELLED = '.toast-close, .toggle-button';
-  const WRITTEN = '.toast-title';
+  const WRITTEN = '.toast-title, [data-testid="toast-text"]';
 
   const relabel = () => {
     for (const element of document.querySelectorAll(LABELLED)) {
@@ -10,9 +10,12 @@
       if (word && word !== element.getAttribute('aria-label')) element.setAttribute('aria-label', word);
     }
     for (const element of document.querySelectorAll(WRITTEN)) {
-      const text = element.firstChild;
-      const word = text?.nodeType === Node.TEXT_NODE && words[text.data.trim()];
-      if (word && word !== text.data.trim()) text.data = `${word} `;
+      const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        const text = texts.currentNode;
+        const word = words[text.data.trim()];
+        if (word && word !== text.data.trim()) text.data = `${word} `;
+      }
     }
   };
 
