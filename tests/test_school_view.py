@@ -211,6 +211,9 @@ def test_rough_durations(seconds: float, told: str) -> None:
 def test_a_curve_runs_from_left_to_right_and_its_highest_point_lies_highest() -> None:
     assert drawn([(1, 0.0), (2, 1.0), (3, 0.5)]) == [(5.0, 67.0), (120.0, 5.0), (235.0, 36.0)]
     assert drawn([(1, 4.0)]) == [(120.0, 36.0)]
+    # A tenth of the least span is a tenth of the height between the edges, about the middle.
+    assert [y for _, y in drawn([(1, 0.0), (2, 0.1)], span=1.0)] == pytest.approx([36.0 + 3.1, 36.0 - 3.1])
+    assert drawn([(1, 0.0), (2, 2.0)], span=1.0) == [(5.0, 67.0), (235.0, 5.0)]
 
 
 def test_a_curve_names_its_first_and_last_value_and_what_is_no_curve_is_left_out() -> None:
@@ -219,3 +222,5 @@ def test_a_curve_names_its_first_and_last_value_and_what_is_no_curve_is_left_out
     assert shown.count("<figure") == 1  # seconds are no curve
     assert "the first iteration" in curves_grid({"ppo": {"kl": [(1, 0.0)]}}, ENGLISH)
     assert curves_grid({}, ENGLISH) == ""
+    assert "the verdict's figures are of the exam" in html.unescape(shown)
+    assert "verdict" not in curves_grid({"reward model": {"accuracy": [(0, 0.5)]}}, ENGLISH)
