@@ -70,9 +70,9 @@ def test_in_a_first_night_time_left_is_told_once_ppo_tells_its_pace() -> None:
     # so will the exam
     done.append(stage("initial replies", NightState.DONE, 1.0, 30))
     first = night(*done, stage("ppo", NightState.RUNNING, 0.25))
-    assert left(first, is_measured=False, iterations=(110.0,)) == pytest.approx(330 + 2 * 80)
+    assert left(first, is_measured=False, iterations=(110.0,)) == pytest.approx(330 + 2 * 120)
     last = night(*done, stage("ppo", NightState.DONE, 1.0, 440), stage("exam", NightState.RUNNING))
-    assert left(last, is_measured=False, iterations=(220.0, 220.0)) == pytest.approx(2 * 80 - 30)
+    assert left(last, is_measured=False, iterations=(220.0, 220.0)) == pytest.approx(2 * 120 - 30)
 
 
 def test_the_exam_tells_its_rate() -> None:
