@@ -30,7 +30,7 @@ from training.word_probabilities import token_logps_and_entropies
 ENTROPY_REPLIES = 64
 """Replies over which the initial model's entropy is averaged: thousands of tokens."""
 WORST = 3
-DRAWN = 0.3
+DRAWN = 0.25
 """What drawing one side's replies is of the whole exam's time, about."""
 STEPS_BETWEEN = 8
 """Tokens drawn between two words on how far the exam is."""
