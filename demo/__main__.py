@@ -35,6 +35,7 @@ from demo.outlook import Outlook
 from demo.probation_watch import ProbationWatch
 from demo.rank_room import RankRoom
 from demo.receipt_desk import ReceiptDesk
+from demo.training_child import children_end
 from demo.version_room import VersionRoom
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
@@ -198,6 +199,7 @@ def run(settings: Settings, listener: socket.socket, accounts: Accounts | None) 
         )
         words = f"model {engine.model_name}, version {registry.champion().id}, database {database.path}"
         with (
+            children_end(),
             closing(rank_room),
             closing(ProbationWatch(store, registry)) as watch,
             nightly_nights(settings, nights, database),

@@ -23,6 +23,9 @@ LATE = f"The leaderboard was not made within {PATIENCE:.0f} seconds; is a night 
 PAUSE = 20.0
 """Seconds between the end of one computation and the beginning of the next, however many votes come in."""
 
+RETRY = 300.0
+"""Seconds before an attempt that failed is made again where nothing changed: the machine may have been busy."""
+
 log = logging.getLogger(__name__)
 
 
@@ -69,7 +72,10 @@ class Leaderboards:
         """What is kept; where the duels have changed since, a new one is begun and shown at a later look."""
         wanted = self._mark()
         with self._turn:
-            if wanted != self._made_of and self._worker is None and time.monotonic() - self._ended_at >= PAUSE:
+            is_new = wanted != self._made_of
+            pause = PAUSE if is_new else RETRY
+            is_wanted = is_new or bool(self._fault)
+            if is_wanted and self._worker is None and time.monotonic() - self._ended_at >= pause:
                 self._worker = threading.Thread(target=self._make, args=(wanted,), name="leaderboard", daemon=True)
                 self._worker.start()
             return Board(self._standings, wanted == self._made_of, self._fault, wanted)

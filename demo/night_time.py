@@ -40,12 +40,14 @@ def share_of(stage: Stage, usual: Mapping[str, float], now: datetime) -> float:
         return 1.0
     if stage.state is not NightState.RUNNING or stage.name in TELLS_ITS_PROGRESS or stage.progress:
         return min(stage.progress, ALMOST)
-    seconds = (now - datetime.fromisoformat(stage.started_at)).total_seconds()
-    return min(max(seconds, 0.0) / max(usual.get(stage.name, 0.0), 1e-9), ALMOST)
+    return min(_passed(stage, now) / max(usual.get(stage.name, 0.0), 1e-9), ALMOST)
 
 
-def fraction_of(night: Night, usual: Mapping[str, float], now: datetime) -> float:
-    """How far a whole night is, from 0 to 1: its stages weighed by the time they usually take."""
+def fraction_of(night: Night, usual: Mapping[str, float], now: datetime, left: float | None = None) -> float:
+    """How far a night is, from 0 to 1: by the seconds left, else its stages weighed by the time they usually take."""
+    if left is not None:
+        gone = sum(stage.seconds if stage.seconds is not None else _passed(stage, now) for stage in night.stages)
+        return gone / max(gone + left, 1e-9)
     shares = {stage.name: share_of(stage, usual, now) for stage in night.stages}
     known = [name for name in shares if name in usual]
     if not known:
@@ -58,23 +60,38 @@ def seconds_left(
 ) -> float | None:
     """About how much longer a night takes; None where nothing tells. `iterations`: seconds of each of PPO so far."""
     stages = {stage.name: stage for stage in night.stages}
-    pace = _pace(stages.get(INITIAL_REPLIES), usual)
+    pace = _pace(stages, usual, now)
     left = {
         name: _left_of(name, stages.get(name), seconds * (1.0 if name == PPO else pace), now)
         for name, seconds in usual.items()
     }
     ppo = _ppo_seconds(stages.get(PPO), iterations)
     if ppo is not None:
-        left[PPO] = ppo * (1 - share_of(stages[PPO], usual, now))
-    elif not is_measured:
+        box = USUAL.get(night.effort, {}).get(PPO, ppo)
+        left[PPO] = min(ppo * (1 - share_of(stages[PPO], usual, now)), max(box - sum(iterations), 0.0))
+    elif not is_measured and INITIAL_REPLIES not in _done(stages):
         return None
     return sum(left.values())
 
 
-def _pace(drawn: Stage | None, usual: Mapping[str, float]) -> float:
-    """How much longer things take tonight than usual: the initial replies tell it, for the exam draws such too."""
-    known = usual.get(INITIAL_REPLIES, 0.0)
-    return drawn.seconds / known if drawn is not None and drawn.seconds and known else 1.0
+def _done(stages: Mapping[str, Stage]) -> dict[str, float]:
+    """Seconds of each stage that has ended."""
+    return {name: stage.seconds for name, stage in stages.items() if stage.seconds and stage.state is NightState.DONE}
+
+
+def _pace(stages: Mapping[str, Stage], usual: Mapping[str, float], now: datetime) -> float:
+    """How much longer things take tonight than usual: the exam tells it, before it the initial replies."""
+    taken = _done(stages)
+    exam = stages.get(EXAM)
+    if exam is not None and exam.state is NightState.RUNNING and exam.progress >= KNOWS_ITS_RATE:
+        taken[EXAM] = _passed(exam, now) / exam.progress
+    told = next((name for name in (EXAM, INITIAL_REPLIES) if name in taken and usual.get(name)), None)
+    return taken[told] / usual[told] if told is not None else 1.0
+
+
+def _passed(stage: Stage, now: datetime) -> float:
+    """Seconds since a stage began."""
+    return max((now - datetime.fromisoformat(stage.started_at)).total_seconds(), 0.0)
 
 
 def _left_of(name: str, stage: Stage | None, seconds: float, now: datetime) -> float:
@@ -83,7 +100,7 @@ def _left_of(name: str, stage: Stage | None, seconds: float, now: datetime) -> f
         return seconds
     if stage.state is not NightState.RUNNING or name in {REWARD_MODEL, PPO}:
         return seconds * (1 - share_of(stage, {}, now))
-    passed = max((now - datetime.fromisoformat(stage.started_at)).total_seconds(), 0.0)
+    passed = _passed(stage, now)
     if stage.progress >= KNOWS_ITS_RATE:
         return passed * (1 - stage.progress) / stage.progress
     # One that takes longer than it should is believed to be nearly through: a twentieth of its time is left.

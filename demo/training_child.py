@@ -1,12 +1,14 @@
 """Asks the training side a question: a child process that prints one JSON object, because only that side has tensors.
 
-It runs behind the chat, and dies with its time limit.
+It runs behind the chat, and dies with its time limit, and with the server that asked.
 """
 
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,10 @@ PATIENCE = 120.0
 """Seconds a child may take."""
 NICENESS = 10
 """Behind the chat, before a night: a person waits for it."""
+
+
+_at_work: set[subprocess.Popen[str]] = set()
+_turn = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ def ask_training(command: Sequence[str], environment: dict[str, str], late: str)
         stderr=subprocess.PIPE,
         text=True,
     )
-    with child:
+    with child, _known(child):
         _step_back(child.pid)
         try:
             printed, said = child.communicate(timeout=PATIENCE)
@@ -53,6 +59,29 @@ def ask_training(command: Sequence[str], environment: dict[str, str], late: str)
         return Answer(found, "")
     silent = f"The training side ended with status {child.returncode}, without a word."
     return Answer(found, (said.strip().splitlines() or [silent])[-1])
+
+
+@contextmanager
+def children_end() -> Iterator[None]:
+    """Whatever still computes when the block ends is ended: nobody would hear its answer."""
+    try:
+        yield
+    finally:
+        with _turn:
+            for child in _at_work:
+                child.kill()
+
+
+@contextmanager
+def _known(child: subprocess.Popen[str]) -> Iterator[None]:
+    """The child ends with `children_end` while the block lasts."""
+    with _turn:
+        _at_work.add(child)
+    try:
+        yield
+    finally:
+        with _turn:
+            _at_work.discard(child)
 
 
 def _step_back(pid: int) -> None:

@@ -85,13 +85,16 @@ def test_a_thumb_that_cannot_be_saved_is_answered_with_a_sentence(
 def test_a_correction_is_answered_with_the_turn_as_it_is_now(visitor: Visitor, site: Site) -> None:
     conversation, reply = talk(visitor, site, "corrected by event")
     given = {"number": 1, "id": reply, "text": f"**better** {PAYLOADS[1]}"}
-    turn = props(visitor.fire("talk", "corrected", conversation, given=given))["ack"]["turn"]
+    answer = visitor.fire("talk", "corrected", conversation, given=given)
+    turn = props(answer)["ack"]["turn"]
     assert (turn["id"], turn["corrected"], turn["last"]) == (reply, True, True)
+    assert "your answer is the one that counts" in str(answer["output"]["data"][1])
     assert "<strong>better</strong> &lt;img" in turn["html"]
     turn = props(visitor.fire("talk", "corrected", conversation, given={**given, "text": None}))["ack"]["turn"]
     assert (turn["corrected"], turn["text"]) == (False, "a reply by initial")
-    empty = props(visitor.fire("talk", "corrected", conversation, given={**given, "text": " "}))["ack"]
-    assert "The correction is empty" in empty["error"]
+    answer = visitor.fire("talk", "corrected", conversation, given={**given, "text": " "})
+    assert "The correction is empty" in props(answer)["ack"]["error"]
+    assert "Saved" not in str(answer["output"]["data"][1])  # nor what was said of an earlier click
 
 
 def test_somebody_else_can_neither_judge_correct_branch_rename_nor_delete(visitor: Visitor, site: Site) -> None:

@@ -70,7 +70,7 @@ def test_an_exam_tells_how_far_it_is(split: SplitModel) -> None:
     )  # fmt: skip
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
-    assert (shares[0], shares[-1]) == (0.0, 0.5)
+    assert (shares[0], shares[-1]) == (0.0, 0.85)
     assert list(dict.fromkeys(what for _, what in told)) == ["champion's answers", "candidate's answers", "comparing"]
     assert len({share for share, what in told if what == "candidate's answers"}) > 1
 

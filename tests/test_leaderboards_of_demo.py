@@ -2,6 +2,8 @@
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -113,13 +115,40 @@ def test_what_fails_is_told_and_the_last_board_stays(
     board = kept.look()
     assert (board.standings, board.fault) == (made, "The disk is full; free some space.")
     kept.wait()
-    assert kept.computed == 2  # it is not tried again until something changes
+    assert kept.computed == 2  # it is not tried again until something changes, or after a while
+    monkeypatch.setattr(leaderboards, "RETRY", 0.0)
+    kept._command = kept_for(database)._command
+    kept.look()
+    kept.wait()
+    monkeypatch.setattr(leaderboards, "RETRY", 1000.0)
+    board = kept.look()
+    assert (board.is_current, board.fault, kept.computed) == (True, "", 3)
+    kept.look()
+    kept.wait()
+    assert kept.computed == 3
 
 
 def test_a_child_that_takes_too_long_is_ended_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_child, "PATIENCE", 0.2)
     with pytest.raises(StoreError, match="too late"):
         training_child.ask_training([sys.executable, "-c", "import time; time.sleep(60)"], {}, "too late")
+
+
+def test_a_child_ends_with_the_server_that_asked() -> None:
+    ended = threading.Event()
+
+    def ask() -> None:
+        training_child.ask_training([sys.executable, "-c", "import time; time.sleep(60)"], {}, "too late")
+        ended.set()
+
+    with training_child.children_end():
+        threading.Thread(target=ask, daemon=True).start()
+        deadline = time.monotonic() + 20
+        while not training_child._at_work:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert ended.wait(20)
+    assert not training_child._at_work
 
 
 def test_a_child_without_a_word_is_told_by_its_status() -> None:

@@ -20,6 +20,7 @@ from training.night_log import NightLog
 from training.night_stages import NightPlan, Stages
 from training.night_work import NightWork
 from training.nightly import resume_night
+from training.ppo import TIME_IS_UP
 from training.shortage import Shortage
 
 
@@ -108,6 +109,20 @@ def test_judgements_that_go_while_a_night_is_at_work_are_counted(tmp_path: Path,
     with database.write() as db:
         db.table("duels").delete(FeedbackStore(database).snapshot().duels[0].id)
     assert stages.taken_back(judgements) == 9
+
+
+@pytest.mark.parametrize(
+    ("stopped", "iterations", "is_told"),
+    [(TIME_IS_UP, 2, True), (TIME_IS_UP, 3, False), ("it is enough", 1, False), ("", 4, False)],
+)
+def test_a_night_that_had_hardly_time_to_learn_says_so(
+    tmp_path: Path, database: FeedbackDatabase, stopped: str, iterations: int, is_told: bool
+) -> None:
+    stages = _stages(database, tmp_path, NightBook(database).start("quick", 1, practice=False), [])
+    stages.report |= {"ppo_stopped": stopped, "iterations": iterations}
+    said = stages.practised_little()
+    assert (f"PPO had time for {iterations} of 4 iterations, so" in said.en) is is_told
+    assert bool(said.zh) is is_told
 
 
 def test_a_night_whose_folder_cannot_be_read_ends_with_a_report_that_says_so(

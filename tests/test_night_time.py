@@ -55,6 +55,11 @@ def left(found: Night, *, is_measured: bool, iterations: tuple[float, ...] = ())
     return seconds_left(found, usual, LATER, is_measured=is_measured, iterations=iterations)
 
 
+def test_the_bar_and_the_time_left_tell_the_same() -> None:
+    at_work = night(DONE, stage("ppo", NightState.RUNNING, 0.25))  # 9 s and 30 s are gone
+    assert fraction_of(at_work, MEASURED, LATER, 117.0) == pytest.approx(39 / (39 + 117))
+
+
 def test_time_left_is_what_the_stages_still_take() -> None:
     assert left(night(DONE, stage("ppo", NightState.RUNNING)), is_measured=True) == 40 + 300 + 50
     # PPO tells its own pace: two iterations of 20 s are a quarter of it, so three quarters are 120 s
@@ -65,12 +70,14 @@ def test_time_left_is_what_the_stages_still_take() -> None:
 def test_in_a_first_night_time_left_is_told_once_ppo_tells_its_pace() -> None:
     done = [stage(name, NightState.DONE, 1.0, 1) for name in ("judgements", "model", "reward model")]
     assert left(night(*done[:2]), is_measured=False) is None
-    assert left(night(*done, stage("ppo", NightState.RUNNING)), is_measured=False) is None
-    # one iteration of 110 s is a quarter, so three quarters are 330 s; the initial replies took twice the usual 15 s,
-    # so will the exam
+    assert left(night(*done, stage("ppo", NightState.RUNNING)), is_measured=False) is None  # nor the initial replies
+    # The initial replies took twice the usual 15 s, so will the exam. One iteration of 50 s is a quarter of PPO; of two
+    # of 110 s none is left, for PPO's time box is 220 s.
     done.append(stage("initial replies", NightState.DONE, 1.0, 30))
+    assert left(night(*done, stage("ppo", NightState.RUNNING)), is_measured=False) == pytest.approx(220 + 2 * 120)
     first = night(*done, stage("ppo", NightState.RUNNING, 0.25))
-    assert left(first, is_measured=False, iterations=(110.0,)) == pytest.approx(330 + 2 * 120)
+    assert left(first, is_measured=False, iterations=(50.0,)) == pytest.approx(150 + 2 * 120)
+    assert left(first, is_measured=False, iterations=(110.0,)) == pytest.approx(110 + 2 * 120)
     last = night(*done, stage("ppo", NightState.DONE, 1.0, 440), stage("exam", NightState.RUNNING))
     assert left(last, is_measured=False, iterations=(220.0, 220.0)) == pytest.approx(2 * 120 - 30)
 

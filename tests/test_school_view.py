@@ -106,8 +106,8 @@ def test_a_running_night_shows_its_stage_its_bar_and_the_time_left_where_it_is_k
     status = NightStatus(Phase.RUNNING, night)
     measured = {"judgements": 10.0, "ppo": 300.0, "exam": 90.0}
     shown = school_view.night_card(status, measured, {}, ENGLISH, NOW)
-    assert 'aria-valuenow="40"' in shown  # (10 + 150) of 400 seconds
     assert "about 4 min left" in shown  # 150 + 90 = 240 s
+    assert 'aria-valuenow="20"' in shown  # 10 + 50 seconds are gone, of 300
     assert "大约 4 分钟" in school_view.night_card(status, measured, {}, CHINESE, NOW)
     assert "left" not in school_view.night_card(status, {}, {}, ENGLISH, NOW)  # nothing tells
 

@@ -236,6 +236,8 @@ def test_what_there_is_not_yet_is_said(album: Album) -> None:
     nothing = Leaderboard((), 0, 0, "people", None, (), (), ())
     assert told(Board(nothing, True, "", "")) == "No duel between two versions is decided yet. Judge some in the chat."
     assert "made anew" in told(Board(nothing, False, "", ""))
+    assert "No duel" not in told(Board(nothing, False, "", ""))
+    assert told(Board(nothing, True, "The disk is full.", "")) == "The disk is full."
     late = "The leaderboard was not made within 120 seconds; is a night running? Open the page again later."
     assert told(Board(None, True, late, ""), CHINESE).startswith("排行榜未能在 120 秒内生成")
     assert album.standings[V5].state is State.ANSWERS

@@ -32,6 +32,8 @@ ENTROPY_REPLIES = 64
 WORST = 3
 DRAWN = 0.25
 """What drawing one side's replies is of the whole exam's time, about."""
+EVALUATED, READ = 0.7, 0.85
+"""How far the exam is, about, once the candidate's replies are evaluated, and once the examiner has read all."""
 STEPS_BETWEEN = 8
 """Tokens drawn between two words on how far the exam is."""
 
@@ -152,7 +154,9 @@ def examine(
     )
     progress(2 * DRAWN, "comparing")
     rollout = evaluate(policy, jury.reward_model, new, drawing, replies=questions.replies, check=check)
+    progress(EVALUATED, "comparing")
     pooled_old, pooled_new = jury.examiner.pooled(old), jury.examiner.pooled(new)
+    progress(READ, "comparing")
     judged_old, judged_new = jury.examiner.head.scores(pooled_old), jury.examiner.head.scores(pooled_new)
     margins = judged_new - judged_old
     rewards_old, rewards_new = _rewards(jury, old, pooled_old), _rewards(jury, new, pooled_new)

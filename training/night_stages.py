@@ -39,7 +39,7 @@ from training.night_kept import (
 from training.night_log import NightLog
 from training.night_work import NightWork
 from training.policy import Policy
-from training.ppo import train
+from training.ppo import TIME_IS_UP, train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
 from training.prompts import components_of, exam_prompts
@@ -282,6 +282,16 @@ class Stages:
             "ptx_examples": len(examples),
         }
         self.log.say(f"PPO ended: {learner.stopped}.")
+
+    def practised_little(self) -> Said:
+        """That the time was used up long before PPO's iterations were; else nothing."""
+        done, planned = self.report["iterations"], self.plan.effort.iterations
+        if self.report["ppo_stopped"] != TIME_IS_UP or 2 * done > planned:
+            return Said("", "")
+        return Said(
+            f"PPO had time for {done} of {planned} iterations, so it could hardly learn; a longer effort has more.",
+            f"PPO 的时间只够 {planned} 轮中的 {done} 轮，几乎学不到什么；请选更长的训练。",
+        )
 
     def _last_beta(self) -> float:
         """Where the last night on this model left the penalty on drift, so that it goes on acting over nights."""

@@ -206,7 +206,7 @@ class _Night:
             self.stages.tell_exam(exam, base, before, after, self.stages.samples(policy, champion, drawing))
         with self._stage("verdict"):
             decision = decide(exam, examiner_fault, practice=practice, promotion=self.plan.settings.promotion)
-            verdict, reason = decision.verdict, decision.reason
+            verdict, reason = decision.verdict, decision.reason + self.stages.practised_little()
             self.report |= look_over(self.report, self.book, self.stages.feedback, self.log.say)
             self.report |= decision.as_dict() | {"promotion": self.plan.settings.promotion}
             if self.registry.champion().id != self.stages.champion_before:

@@ -18,6 +18,7 @@ from training.ppo_settings import Baseline, PpoSettings
 from training.ppo_update import Surroundings, pretrain_critic_, update_
 from training.rollout import Scorer, roll_out
 
+TIME_IS_UP = "the time is used up"
 OVEROPTIMISED_AFTER = 2
 """Iterations in a row in which the onlooker's mean score lies two standard errors below its best."""
 
@@ -90,7 +91,7 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
         elif now - start + max(usual, 0.0) * (rates[-2] + rates[-1]) > settings.kl_night:
             learner.stopped = f"the replies moved {now - start:.1f} nats, enough for one night"
         elif sum(figures["seconds"] for figures in history) + history[-1]["seconds"] > settings.seconds:
-            learner.stopped = "the time is used up"
+            learner.stopped = TIME_IS_UP
         elif overoptimised(history):
             learner.stopped = "the examiner's scores fall while the reward rises"
     return not learner.stopped

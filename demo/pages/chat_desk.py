@@ -52,7 +52,7 @@ class ChatDesk:
         direct = {**quiet, "queue": False, "trigger_mode": "multiple"}
         here = [page.conversation_id]
         page.talk.judged(self.judge, here, [page.talk, page.status], **direct)
-        page.talk.corrected(self.correct, here, [page.talk], **direct)
+        page.talk.corrected(self.correct, here, [page.talk, page.status], **direct)
         page.talk.waited(self.look, here, [page.talk], **direct)
         page.list.searched(self.search, None, [page.list], **direct)
         page.list.renamed(self.rename, here, [page.list], **direct)
@@ -95,7 +95,10 @@ class ChatDesk:
             turn = self._classroom.turn(person_id, conversation_id, reply_id)
             return {"turn": chat_view.turn_value(turn, self._words, last=turn.id == scene.turns[-1].id)}
 
-        return {self._page.talk: gr.HTML(ack=self._saved(event, request, save))}
+        answer = self._saved(event, request, save)
+        said = "correction_back" if event._data.get("text") is None else "correction_saved"
+        line = self._words(f"chat.{said}") if answer["ok"] else ""
+        return {self._page.talk: gr.HTML(ack=answer), self._page.status: line}
 
     def vote(self, conversation_id: str, event: gr.EventData, request: gr.Request) -> Updates:
         """Decide or skip a duel, then name its versions."""

@@ -26,7 +26,7 @@ def leaderboard(board: Board, champion: str, words: Words) -> str:
     if found is None:
         return note
     if not found.duels:
-        return note + f'<p class="quiet">{_text(words, "no_duels")}</p>'
+        return note or f'<p class="quiet">{_text(words, "no_duels")}</p>'
     return note + _table(found, champion, words) + _matrix(found, words)
 
 

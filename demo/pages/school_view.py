@@ -48,7 +48,7 @@ def _progress(night: Night, measured: Mapping[str, float], curves: Curves, words
     doing = _stage_name(at_work, words) if at_work else words("school.effort_hint", effort=_effort(night, words))
     told = words("school.time_left", time=about(left, words)) if left is not None else ""
     return f'<div class="doing"><span>{html.escape(doing)}</span><span>{html.escape(told)}</span></div>' + _bar(
-        fraction_of(night, usual, now), told, words
+        fraction_of(night, usual, now, left), told, words
     )
 
 
