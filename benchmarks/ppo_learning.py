@@ -1,4 +1,4 @@
-"""What PPO learns: `python -m benchmarks.ppo_learning [--quick] [--seed N] [--json]` (an hour and a half; --help).
+"""What PPO learns: `python -m benchmarks.ppo_learning [--quick] [--seed N] [--json]` (two hours; --help).
 
 A known reward stands in place of the reward model (brevity: words near 20; sentiment: the compound of vaderSentiment),
 so that what is learned shows PPO and nothing else. It trains on the bank's training half for as long as two cores take
@@ -116,7 +116,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="how many, counted from --seed")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, each on its share of the cores")
     parser.add_argument("--minutes", type=float, default=15.0, help="time box of each PPO run, in minutes of two cores")
-    parser.add_argument("--iterations", type=int, default=12, help="of 64 episodes")
+    parser.add_argument("--iterations", type=int, default=16, help="of 64 episodes")
     parser.add_argument("--layers", default=str(load_settings().lora_layers), help="upper layers with a LoRA, or all")
     usual = PpoSettings(1, DRAWING)
     parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)

@@ -23,7 +23,7 @@ MOST_WORDS = 8
 SHORTEST_INDEXED = 3
 """The index holds every three letters in a row; a shorter word is looked for letter by letter."""
 AROUND = 36
-"""How many letters of a message stand before and after a found word."""
+"""How many letters of a message stand after a found word; half as many before it, so that two narrow lines hold it."""
 
 OF_CHAT = "NOT EXISTS (SELECT 1 FROM ranking_rounds WHERE conversation_id = c.id)"
 """The condition that a conversation is not one of the Rank page's."""
@@ -108,7 +108,7 @@ def _excerpt(db: sqlite_utils.Database, conversation_id: str, words: list[str]) 
         for row in rows:
             text = " ".join(row["text"].split())
             if (found := re.search(re.escape(word), text, re.IGNORECASE)) is not None:
-                start, end = max(found.start() - AROUND, 0), found.end() + AROUND
+                start, end = max(found.start() - AROUND // 2, 0), found.end() + AROUND
                 return ("…" if start else "") + text[start:end].strip() + ("…" if end < len(text) else "")
     return ""
 
