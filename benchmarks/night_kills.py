@@ -1,4 +1,4 @@
-"""kill -9 and resume: `python -m benchmarks.night_kills [--quick] [--kills N] [--seed N] [--json]` (an hour at most).
+"""kill -9 and resume: `python -m benchmarks.night_kills [--quick] [--kills N] [--jobs N] [--seed N] [--json]` (1 hour).
 
 Nights of the embedded model on 80 imported pairs, with replies of at most 6 tokens so that one takes about a minute.
 First one that is left alone; then each of 20 (--quick: 2) is killed in one stage after the other, at a moment drawn

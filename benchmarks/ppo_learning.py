@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from benchmarks.gold import GoldScorer
-from benchmarks.measuring import tell
+from benchmarks.measuring import end_with_parent, tell
 from benchmarks.raters import TASTES, WISHED_WORDS, Rater, draw_pool
 from nightschool.chat_format import encode_prompt
 from nightschool.files import whole_file, write_json
@@ -70,7 +70,7 @@ def main() -> None:
     words = _arguments()
     wanted = [(taste, seed) for seed in range(words.seed, words.seed + words.seeds) for taste in words.tastes]
     # Processes of their own, each on its share of the cores: two on one thread each are faster than one on two.
-    with ProcessPoolExecutor(words.jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(words.jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         trials = list(pool.map(_trial, wanted, [words] * len(wanted)))
     if words.plot:
         plot(trials, words.plot)
@@ -97,7 +97,9 @@ def kept_at(which: tuple[str, int], words: argparse.Namespace) -> Path | None:
     """The file of a run: its name tells everything that was set for it. None where nothing is kept."""
     if words.keep is None:
         return None
+    settings = load_settings()
     told = {name: str(value) for name, value in vars(words).items() if name not in OF_THE_WHOLE}
+    told |= {"model": settings.model, "dtype": str(settings.dtype)}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
     return Path(words.keep, f"{which[0]}-{which[1]}-{digest}.json")
 

@@ -1,7 +1,7 @@
 """How far a night is and how long it takes: from the stages of earlier nights here, else from what is usual.
 
 Pure functions. Time left is told only where it is known: from an earlier night of the same effort on this machine, or
-once PPO's own iterations tell how fast this one is.
+once the initial replies, later PPO and the exam, tell how fast this one is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ ALMOST = 0.95
 """How far a stage is at most before it has ended."""
 LAST_ITERATIONS = 3
 KNOWS_ITS_RATE = 0.1
-"""From this share on the exam, which goes on evenly and is never resumed halfway, tells its rate."""
+"""From this share on the exam, which goes on about evenly and is never resumed halfway, tells its rate."""
 
 
 def usual_seconds(effort: str, measured: Mapping[str, float]) -> dict[str, float]:
@@ -46,7 +46,9 @@ def share_of(stage: Stage, usual: Mapping[str, float], now: datetime) -> float:
 def fraction_of(night: Night, usual: Mapping[str, float], now: datetime, left: float | None = None) -> float:
     """How far a night is, from 0 to 1: by the seconds left, else its stages weighed by the time they usually take."""
     if left is not None:
-        gone = sum(stage.seconds if stage.seconds is not None else _passed(stage, now) for stage in night.stages)
+        gone = sum(
+            _passed(stage, now) if stage.state is NightState.RUNNING else stage.seconds or 0.0 for stage in night.stages
+        )
         return gone / max(gone + left, 1e-9)
     shares = {stage.name: share_of(stage, usual, now) for stage in night.stages}
     known = [name for name in shares if name in usual]

@@ -157,7 +157,10 @@ class Nights:
             self._is_killed = True
             ask_to_stop(process, signal.SIGKILL)
             has_ended(process, self._grace)
-        self.status()  # closes the row of one that was killed
+        ended = self.status()  # closes the row of one that was killed
+        with self._turn:
+            if self._asked is process:  # one that was asked before it had its row has it now
+                self._asked_for = _mark(ended.night)
 
     def status(self) -> NightStatus:
         """How the newest night stands. A night whose process was killed is closed as interrupted first."""

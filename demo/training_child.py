@@ -1,6 +1,6 @@
 """Asks the training side a question: a child process that prints one JSON object, because only that side has tensors.
 
-It runs behind the chat, and dies with its time limit, and with the server that asked.
+It runs behind the chat, and is ended at its time limit, and when the server that asked stops.
 """
 
 import json
@@ -54,6 +54,8 @@ def ask_training(command: Sequence[str], environment: dict[str, str], late: str)
         except subprocess.TimeoutExpired as error:
             child.kill()
             raise StoreError(late) from error
+    if child.returncode < 0:  # ended by a signal: what it printed may be cut
+        return Answer(None, f"The training side was ended by signal {-child.returncode}.")
     found = json.loads(printed) if printed.strip() else None
     if not child.returncode:
         return Answer(found, "")

@@ -64,7 +64,7 @@ class Album:
         return places[version_id] < places[self.champion.id]
 
     def was_held(self, version_id: str) -> bool:
-        """Whether the exam did not show a version to be better."""
+        """Whether the night that made a version held it: nobody but the owner lets it answer."""
         return any(version.id == version_id and version.verdict is VerdictKind.HELD for version in self.versions)
 
 

@@ -13,13 +13,6 @@ from nightschool.schema import FeedbackDatabase
 from tests.talks import Talk, start_talk
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What a test that was run again said the first time (the project's CI runs a failed test once more)."""
-    for report in terminalreporter.stats.get("rerun", []):
-        terminalreporter.section(f"run again: {report.nodeid}")
-        terminalreporter.write_line(report.longreprtext)
-
-
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[FeedbackDatabase]:
     with closing(FeedbackDatabase(tmp_path / "feedback.db")) as opened:

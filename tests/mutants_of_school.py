@@ -24,7 +24,11 @@ SCHOOL_MUTANTS = (
         "return None if night is None else (night.id, night.taken_at)",
         "return None if night is None else (night.id, None)",
     ),
-    _time("a slow machine is told to be fast", "return drawn.seconds / known", "return known / drawn.seconds"),
+    _time(
+        "a slow machine is told to be fast",
+        "return taken[told] / usual[told] if",
+        "return usual[told] / taken[told] if",
+    ),
     _time("what an interrupted stage had kept is forgotten", "return min(stage.progress, ALMOST)", "return 0.0"),
     _outlook("the judgements are counted at every look", "if fingerprint != self._counted_for and", "if"),
     _page("every part is sent at every tick", "if digest != before:", "if digest:"),

@@ -209,3 +209,11 @@ def test_no_answer_before_the_vote_names_a_version(visitor: Visitor, site: Site)
         assert "initial" not in sent.replace("reply by initial", "")
     told = str(visitor.fire("talk", "voted", conversation, given={"duel": duel, "outcome": "skip"})["output"]["data"])
     assert "<b>initial</b>" in told
+
+
+@pytest.mark.parametrize("given", [None, {}, {"text": 5}])
+def test_a_forged_correction_is_refused_and_changes_nothing(visitor: Visitor, site: Site, given: object) -> None:
+    conversation, reply = talk(visitor, site, f"a forged correction {given}")
+    answer = visitor.fire("talk", "corrected", conversation, given=given)
+    assert not answer["success"] or not props(answer)["ack"]["ok"]
+    assert rows(site, "SELECT * FROM corrections WHERE reply_id = ?", reply) == []

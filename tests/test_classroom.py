@@ -218,9 +218,9 @@ def test_only_so_many_conversations_are_remembered_as_looked_back_in() -> None:
     windows = Windows()
     for number in range(REMEMBERED + 1):
         windows.widen(str(number))
-        windows.width("1")  # the one that is in use stays
+        windows.width("0")  # the one that is in use stays
     widths = [windows.width(name) for name in ("0", "1", str(REMEMBERED))]
-    assert widths == [WINDOW, 2 * WINDOW, 2 * WINDOW]
+    assert widths == [2 * WINDOW, WINDOW, 2 * WINDOW]
 
 
 # ---- duels -------------------------------------------------------------------------------------------------------

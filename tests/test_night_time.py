@@ -58,6 +58,8 @@ def left(found: Night, *, is_measured: bool, iterations: tuple[float, ...] = ())
 def test_the_bar_and_the_time_left_tell_the_same() -> None:
     at_work = night(DONE, stage("ppo", NightState.RUNNING, 0.25))  # 9 s and 30 s are gone
     assert fraction_of(at_work, MEASURED, LATER, 117.0) == pytest.approx(39 / (39 + 117))
+    killed = night(DONE, stage("ppo", NightState.INTERRUPTED, 0.25), stage("judgements", NightState.RUNNING))
+    assert fraction_of(killed, MEASURED, LATER, 117.0) == pytest.approx(39 / (39 + 117))  # a pause is not work
 
 
 def test_time_left_is_what_the_stages_still_take() -> None:
@@ -67,7 +69,7 @@ def test_time_left_is_what_the_stages_still_take() -> None:
     assert left(at_work, is_measured=True, iterations=(20.0, 20.0)) == 120 + 50
 
 
-def test_in_a_first_night_time_left_is_told_once_ppo_tells_its_pace() -> None:
+def test_in_a_first_night_time_left_is_told_once_the_initial_replies_tell_its_pace() -> None:
     done = [stage(name, NightState.DONE, 1.0, 1) for name in ("judgements", "model", "reward model")]
     assert left(night(*done[:2]), is_measured=False) is None
     assert left(night(*done, stage("ppo", NightState.RUNNING)), is_measured=False) is None  # nor the initial replies

@@ -336,7 +336,17 @@ def test_an_error_is_told_in_the_language_of_the_page(page: Page, language: Lang
     expect(toast.get_by_test_id("toast-close")).to_have_attribute("aria-label", catalogue()["gradio.close"][language])
 
 
+@pytest.fixture
+def no_night_after(site: Site) -> Iterator[None]:
+    """The other tests share the site, in any order: what the stand-in of a night prints is in no catalogue."""
+    yield
+    with site.database.write() as db:
+        for table in ("night_log", "night_metrics", "night_stages", "nights"):
+            db.table(table).delete_where()
+
+
 @pytest.mark.browser
+@pytest.mark.usefixtures("no_night_after")
 def test_a_night_is_told_in_the_language_of_the_page(page: Page, site: Site, language: Language) -> None:
     log_in(page)
     page.goto(f"{site.url}{PREFIX[language]}/school")

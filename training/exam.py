@@ -21,7 +21,7 @@ from training.judgements import Answer
 from training.neutral_texts import perplexity_ratio
 from training.policy import Policy
 from training.reading import answer_sequences, groups_of_one_width
-from training.reward_model import RewardHead, RewardModel
+from training.reward_model import GROUP, RewardHead, RewardModel
 from training.rollout import DRAWN_TOGETHER, Drawing, draw, evaluate
 from training.sequences import groups_by_length
 from training.trunk import SplitModel
@@ -30,12 +30,10 @@ from training.word_probabilities import token_logps_and_entropies
 ENTROPY_REPLIES = 64
 """Replies over which the initial model's entropy is averaged: thousands of tokens."""
 WORST = 3
-DRAWN = 0.25
-"""What drawing one side's replies is of the whole exam's time, about."""
-EVALUATED, READ = 0.7, 0.85
-"""How far the exam is, about, once the candidate's replies are evaluated, and once the examiner has read all."""
-STEPS_BETWEEN = 8
-"""Tokens drawn between two words on how far the exam is."""
+CHAMPION_DRAWN, CANDIDATE_DRAWN, EVALUATED, READ = 0.25, 0.5, 0.7, 0.85
+"""How far the exam is, about, once each side's replies are drawn, the candidate's evaluated, all read."""
+TIMES_TOLD = 32
+"""How often each part tells at most how far it is."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +117,20 @@ class ExamResult:
 
 
 def _told(
-    progress: Callable[[float, str], None], steps: int, check: Callable[[], None], start: float, what: str
+    progress: Callable[[float, str], None],
+    check: Callable[[], None],
+    what: str,
+    start: float,
+    end: float,
+    steps: int,
 ) -> Callable[[], None]:
-    """A check at each step of one side's drawing that tells from time to time how far the exam is."""
-    done = count()
+    """A check at each of so many steps that tells from time to time how far the exam is, from `start` to `end`."""
+    done, between = count(), max(steps // TIMES_TOLD, 1)
 
     def step() -> None:
         check()
-        if (number := next(done)) % STEPS_BETWEEN == 0:
-            progress(start + DRAWN * min(number / steps, 1.0), what)
+        if (number := next(done)) % between == 0:
+            progress(start + (end - start) * min(number / steps, 1.0), what)
 
     return step
 
@@ -147,13 +150,13 @@ def examine(
     wanted = [prompt for prompt in questions.prompts for _ in range(questions.replies)]
     components = [component for component in questions.components for _ in range(questions.replies)]
     steps = drawing.max_new_tokens * len(groups_by_length([len(prompt) for prompt in wanted], DRAWN_TOGETHER))
-    told = partial(_told, progress, steps, check)
-    old = draw(split, champion, wanted, drawing, torch.Generator().manual_seed(seed), told(0.0, "champion's answers"))
-    new = draw(
-        split, policy.twin(), wanted, drawing, torch.Generator().manual_seed(seed), told(DRAWN, "candidate's answers")
-    )
-    progress(2 * DRAWN, "comparing")
-    rollout = evaluate(policy, jury.reward_model, new, drawing, replies=questions.replies, check=check)
+    told = partial(_told, progress, check)
+    at_old = told("champion's answers", 0.0, CHAMPION_DRAWN, steps)
+    at_new = told("candidate's answers", CHAMPION_DRAWN, CANDIDATE_DRAWN, steps)
+    at_comparing = told("comparing", CANDIDATE_DRAWN, EVALUATED, -(-len(wanted) // GROUP))
+    old = draw(split, champion, wanted, drawing, torch.Generator().manual_seed(seed), at_old)
+    new = draw(split, policy.twin(), wanted, drawing, torch.Generator().manual_seed(seed), at_new)
+    rollout = evaluate(policy, jury.reward_model, new, drawing, replies=questions.replies, check=at_comparing)
     progress(EVALUATED, "comparing")
     pooled_old, pooled_new = jury.examiner.pooled(old), jury.examiner.pooled(new)
     progress(READ, "comparing")

@@ -289,8 +289,8 @@ class Stages:
         if self.report["ppo_stopped"] != TIME_IS_UP or 2 * done > planned:
             return Said("", "")
         return Said(
-            f"PPO had time for {done} of {planned} iterations, so it could hardly learn; a longer effort has more.",
-            f"PPO 的时间只够 {planned} 轮中的 {done} 轮，几乎学不到什么；请选更长的训练。",
+            f"PPO had time for {done} of {planned} iterations, so it could hardly learn.",
+            f"PPO 的时间只够 {planned} 轮中的 {done} 轮，几乎学不到什么。",
         )
 
     def _last_beta(self) -> float:

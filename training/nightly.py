@@ -30,7 +30,7 @@ from training.prompts import practice_prompts
 from training.reward_metrics import THE_EXAMINER, gate
 from training.rollout import Drawing
 from training.shortage import shortage_of
-from training.verdict import decide
+from training.verdict import decide, is_better
 from training.version_report import reason_of, report_of, told_twice
 
 
@@ -206,7 +206,9 @@ class _Night:
             self.stages.tell_exam(exam, base, before, after, self.stages.samples(policy, champion, drawing))
         with self._stage("verdict"):
             decision = decide(exam, examiner_fault, practice=practice, promotion=self.plan.settings.promotion)
-            verdict, reason = decision.verdict, decision.reason + self.stages.practised_little()
+            verdict, reason = decision.verdict, decision.reason
+            if not is_better(exam):
+                reason += self.stages.practised_little()
             self.report |= look_over(self.report, self.book, self.stages.feedback, self.log.say)
             self.report |= decision.as_dict() | {"promotion": self.plan.settings.promotion}
             if self.registry.champion().id != self.stages.champion_before:

@@ -96,7 +96,8 @@ class ChatDesk:
             return {"turn": chat_view.turn_value(turn, self._words, last=turn.id == scene.turns[-1].id)}
 
         answer = self._saved(event, request, save)
-        said = "correction_back" if event._data.get("text") is None else "correction_saved"
+        is_withdrawn = isinstance(event._data, Mapping) and event._data.get("text") is None
+        said = "correction_back" if is_withdrawn else "correction_saved"
         line = self._words(f"chat.{said}") if answer["ok"] else ""
         return {self._page.talk: gr.HTML(ack=answer), self._page.status: line}
 

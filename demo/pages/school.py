@@ -133,10 +133,11 @@ class SchoolPage:
     def load(self, effort: Any, request: gr.Request) -> Updates:
         """The page as it opens: the report of the night that its address names, the effort of the one that runs."""
         chosen = str(request.query_params.get("night", ""))[:LONGEST_ID]
-        status = self._nights.status()
-        if status.is_busy and status.night is not None and status.night.effort in EFFORTS:
-            effort = status.night.effort
-        return {**self.tick("", effort, chosen, request), self.chosen: chosen, self.effort: effort}
+        night = self._nights.status().night
+        shown: Any = gr.skip()
+        if night is not None and night.state is NightState.RUNNING and night.effort in EFFORTS:
+            shown = effort = night.effort
+        return {**self.tick("", effort, chosen, request), self.chosen: chosen, self.effort: shown}
 
     def tick(self, seen: str, effort: Any, chosen: Any, request: gr.Request) -> Updates:
         """What changed of the school since the page last showed it; nothing at all when nothing did."""

@@ -43,7 +43,7 @@ const ask = (text) => {
 };
 
 const lookBack = () => {
-  if (busy()) return;
+  if (busy() || held !== null) return;
   follow = false;
   held = scroller.scrollHeight - scroller.scrollTop;
   trigger('lookedback', {});
@@ -64,6 +64,7 @@ const echo = (text) => {
   if (!text?.trim() || busy() || props.value.duel) return;
   setText(onItsWay.firstChild, text.trim());
   follow = true;
+  held = null;
   keepInPlace(() => {
     welcome.hidden = true;
     list.append(onItsWay);
