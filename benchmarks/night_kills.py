@@ -36,7 +36,7 @@ THREADS = {"OMP_NUM_THREADS": "1"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2 kills (under 5 minutes)")
+    parser.add_argument("--quick", action="store_true", help="2 kills (longer than 5 minutes on old cores)")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2, help="nights at once, each on one thread")
     parser.add_argument("--seed", type=int, default=0)

@@ -612,9 +612,8 @@ def test_earlier_messages_of_a_long_conversation_are_shown_where_one_looks_back(
     expect(chat.get_by_test_id("user").first).to_have_text("the long talk")
     expect(chat.get_by_test_id("user")).to_have_count(31)
     expect(chat.locator(".earlier-line")).to_be_hidden()
-    assert (
-        abs(chat.evaluate(place.format(11)) - before) < 40
-    )  # what was read stays where it was, the line above it is gone
+    # What was read stays where it was, but for the line above it, which is gone.
+    assert abs(chat.evaluate(place.format(11)) - before) < 40
     ask(chat, "one more")
     expect(chat.get_by_test_id("user").first).to_have_text("the long talk")
     expect(chat.get_by_test_id("user")).to_have_count(32)
