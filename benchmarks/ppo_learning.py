@@ -2,7 +2,7 @@
 
 A known reward stands in place of the reward model (brevity: words near 20; sentiment: the compound of vaderSentiment),
 so that what is learned shows PPO and nothing else. It trains on the bank's training half for as long as two cores take
-`--minutes` (twice that on one core, when `--jobs` shares them) and is then asked the 128 prompts of the exam half,
+`--minutes` (twice that on one core, in its processor time, when `--jobs` shares them) and is then asked the 128 prompts of the exam half,
 which it never saw, beside the initial model with the same seed. For each taste 3 seeds (seed, seed + 1, seed + 2); the
 plot of gold reward against sqrt(KL) goes to `--plot FILE`. With `--keep FOLDER` each run is kept when it ends, and the
 command given again does only what is missing there.
@@ -37,9 +37,11 @@ from nightschool.prompt_bank import BankPrompt, bank_half
 from nightschool.records import Message
 from nightschool.settings import load_settings
 from training.judgements import Answer
+from training.learner import Learner
 from training.policy import Policy
-from training.ppo import run_ppo
+from training.ppo import train
 from training.ppo_settings import Baseline, Credit, PpoSettings
+from training.ppo_update import Surroundings
 from training.reading import read_texts
 from training.reward_fit import cross_validate, fit_head, make_batch, smoothing_of
 from training.reward_model import RewardModel
@@ -144,8 +146,8 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
     """Train on the training half, ask the exam half."""
     split = SplitModel(base, layers)
     policy = Policy(split, seed)
-    train, exam = (encoded(base, list(bank_half(half))) for half in ("train", "exam"))
-    initial = draw(split, base.model, train, DRAWING, torch.Generator().manual_seed(seed))
+    prompts, exam = (encoded(base, list(bank_half(half))) for half in ("train", "exam"))
+    initial = draw(split, base.model, prompts, DRAWING, torch.Generator().manual_seed(seed))
     gold = GoldScorer(base.tokenizer, TASTES[taste], initial)
     scorer: Scorer = gold if words.reward == "known" else fitted(split, taste, seed, words.pairs, initial)
     usual = PpoSettings(1, DRAWING)
@@ -172,7 +174,9 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
         told = ", ".join(f"{name} {row[name]:.2f}" for name in names if name in row)
         print(f"{taste} {seed}, iteration {iteration}: {told}", file=sys.stderr, flush=True)
 
-    history = run_ppo(policy, scorer, train, settings, seed, record)
+    # On one thread the processor time is what one core to itself would take, whatever else runs on the machine.
+    clock = time.process_time if torch.get_num_threads() == 1 else time.monotonic
+    history = train(Learner.fresh(policy, prompts, settings, seed), scorer, settings, Surroundings(record, clock=clock))
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - began_cpu
     figures, point = ask(base, policy, gold, exam, seed)
     figures |= {"seconds_ppo": seconds, "cpu_seconds_ppo": cpu_seconds, "episodes": len(history) * settings.episodes}

@@ -6,7 +6,6 @@ its own; the KL horizon acts within one night; a reply that did not end by itsel
 rate is that of a LoRA (docs/log.md). The reference is always the initial model, so the drift of all nights is bounded.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import fmean
@@ -39,7 +38,7 @@ def run_ppo(
 def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surroundings) -> list[dict[str, float]]:
     """The loop, from wherever the learner is. Raises `TrainingBroken` when an invariant fails."""
     while may_continue_(learner, settings):
-        iteration, began = len(learner.history), time.monotonic()
+        iteration, began = len(learner.history), around.clock()
         set_learning_rate_(learner, settings.learning_rate * falling(iteration, settings.iterations))
         learner.watch.weights(learner.policy.weights())
         prompts = learner.queue.take(settings.prompts)
@@ -55,10 +54,10 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
             pretrain_critic_(learner, rollout, settings, around)
         episodes = estimate_advantages(rollout, learner.critic, settings, learner.kl_control.beta, learner.watch)
         figures = rollout_figures(rollout, episodes, learner.kl_control.beta)
-        updating = time.monotonic()
+        updating = around.clock()
         figures |= update_(learner, episodes, settings, around)
         figures |= {"seconds_draw": rollout.seconds_draw, "seconds_evaluate": rollout.seconds_evaluate}
-        figures |= {"seconds_update": time.monotonic() - updating, "seconds": time.monotonic() - began}
+        figures |= {"seconds_update": around.clock() - updating, "seconds": around.clock() - began}
         learner.kl_control.update_(rollout.mean_kl(), settings.episodes)
         learner.history.append(figures)
         around.record(iteration + 1, figures)

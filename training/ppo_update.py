@@ -1,5 +1,6 @@
 """The update: clipped epochs over one rollout, for policy and critic, each with its own optimiser."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -29,6 +30,8 @@ class Surroundings:
     examples: Sequence[Example] = ()
     """Texts that people wrote or liked, for the ptx term."""
     gradients: OneProcess = field(default_factory=OneProcess)
+    clock: Callable[[], float] = time.monotonic
+    """Seconds that the time box is told in; a measurement beside other work counts its own processor time."""
 
 
 def update_(
