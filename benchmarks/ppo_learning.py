@@ -2,10 +2,10 @@
 
 A known reward stands in place of the reward model (brevity: words near 20; sentiment: the compound of vaderSentiment),
 so that what is learned shows PPO and nothing else. It trains on the bank's training half for as long as two cores take
-`--minutes` (twice that on one core, in its processor time, when `--jobs` shares them) and is then asked the 128 prompts of the exam half,
-which it never saw, beside the initial model with the same seed. For each taste 3 seeds (seed, seed + 1, seed + 2); the
-plot of gold reward against sqrt(KL) goes to `--plot FILE`. With `--keep FOLDER` each run is kept when it ends, and the
-command given again does only what is missing there.
+`--minutes` (twice that on one core, in its processor time, when `--jobs` shares them) and is then asked the 128 prompts
+of the exam half, which it never saw, beside the initial model with the same seed. For each taste 3 seeds (seed, seed +
+1, seed + 2); the plot of gold reward against sqrt(KL) goes to `--plot FILE`. With `--keep FOLDER` each run is kept when
+it ends, and the command given again does only what is missing there.
 
 With `--reward fitted` the score comes from a head fitted to `--pairs` pairs that a simulated person chose (a quarter of
 the choices wrong), as in a real night; then `--credit` and `--baseline` can be compared.

@@ -21,20 +21,24 @@ A_PAGE = """async () => {
     if (url.endsWith('/queue/join')) return new Response(JSON.stringify({ event_id: 'e1' }));
     if (!url.endsWith('/queue/data')) return new Response('{}');
     const start = (out) => {
+      window.broken = () => out.error(new TypeError('network error'));
       window.say = (message) => out.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(message)}\\n\\n`));
     };
     return new Response(new ReadableStream({ start }));
   };
 }"""
-READ_ALONG = f"""async () => {{
+ASK = f"""async () => {{
   await window.fetch('{SITE}/queue/join', {{ body: JSON.stringify({{ fn_index: 3, session_hash: 's' }}) }});
+}}"""
+READ_ALONG = f"""async () => {{
   const reader = (await window.fetch('{SITE}/queue/data')).body.getReader();
-  window.heard = [];
-  (async () => {{
+  window.heard ??= [];
+  const read = async () => {{
     for (let part = await reader.read(); !part.done; part = await reader.read())
       for (const line of new TextDecoder().decode(part.value).split('\\n\\n').filter(Boolean))
         window.heard.push(JSON.parse(line.slice(5)));
-  }})();
+  }};
+  window.fate = read().catch((fault) => fault.message);
 }}"""
 KINDS = ("process_starts", "process_generating", "process_completed")
 
@@ -46,6 +50,7 @@ def stream(page: Page) -> Page:
     page.evaluate(A_PAGE)
     # A blank page has no address to resolve paths against; all of these are whole.
     page.add_script_tag(content=SCRIPT.read_text(encoding="utf-8"))
+    page.evaluate(ASK)
     page.evaluate(READ_ALONG)
     return page
 
@@ -81,3 +86,17 @@ def test_what_is_written_when_another_conversation_is_chosen_ends_at_once_and_is
     assert [message["msg"] for message in heard] == ["process_completed"]
     assert heard[0]["output"]["data"] == [{"__type__": "update"}] * 2
     assert stream.evaluate("window.cancelled") == ["e1"]
+
+
+def test_a_choice_after_the_stream_broke_breaks_nothing_and_the_event_ends_in_the_next_stream(stream: Page) -> None:
+    faults: list[str] = []
+    stream.on("pageerror", lambda fault: faults.append(str(fault)))
+    stream.evaluate("window.broken()")
+    assert stream.evaluate("window.fate") == "network error"  # who reads is told
+    stream.evaluate("window.dispatchEvent(new Event('nightschool:chosen'))")
+    assert stream.evaluate("window.cancelled") == ["e1"]
+    stream.evaluate(READ_ALONG)
+    heard = say(stream, "process_generating", "process_completed")
+    assert [message["msg"] for message in heard] == ["process_completed"]
+    assert heard[0]["output"]["data"] == [{"__type__": "update"}] * 2
+    assert faults == []

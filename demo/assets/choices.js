@@ -75,11 +75,13 @@
         rest = messages.pop();
         for (const message of messages.map(sifted).filter(Boolean)) mine(message);
       },
-      flush() {
-        if (tell === mine) tell = null;
-      },
     });
-    return new Response(answer.body.pipeThrough(sieve), answer);
+    // However a stream ends (its end, the client closing it, the server gone), nothing more can be put into it.
+    const ended = () => {
+      if (tell === mine) tell = null;
+    };
+    answer.body.pipeTo(sieve.writable).then(ended, ended); // who reads the stream is told of the fault by the stream
+    return new Response(sieve.readable, answer);
   };
 
   window.fetch = async (...call) => {
