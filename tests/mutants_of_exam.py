@@ -4,6 +4,7 @@ from tests.mutant import mutants_of
 
 _statistics = mutants_of("training/exam_statistics.py", "tests/test_exam_statistics.py")
 _exam = mutants_of("training/exam.py", "tests/test_exam.py")
+_cross_fit = mutants_of("training/cross_fit.py", "tests/test_cross_fit.py")
 _conduct = mutants_of("training/conduct.py", "tests/test_conduct.py")
 _guards = mutants_of("training/guards.py", "tests/test_verdict.py")
 _verdict = mutants_of("training/verdict.py", "tests/test_verdict.py")
@@ -41,6 +42,17 @@ EXAM_MUTANTS = (
     _exam("nobody looks at the base", "fingerprint(base.model) == base.fingerprint", "True"),
     _exam(
         "heads told on one common scale", "scales = [head.normalised(old) for head in heads]", "scales = list(heads)"
+    ),
+    _exam(
+        "labels score their own prompts",
+        "return self.folds.scores(self.examiner.head, pooled, components)",
+        "return self.examiner.head.scores(pooled)",
+    ),
+    _cross_fit("labels score their own prompts", "scores[own] = head.scores(pooled[own])", "own = own"),
+    _cross_fit("a fold is fitted to itself", "for rest, _ in folds_of", "for _, rest in folds_of"),
+    _cross_fit("the next fold's head", "places == place", "places == place + 1"),
+    _cross_fit(
+        "heads on scales of their own", "tuple(head.normalised(pooled_of_initial) for head in self.heads)", "self.heads"
     ),
     _conduct("the end of a reply is a word", "if token not in stop_ids]", "]"),
     _conduct("two samples of one prompt are copies", "len(prompts_of[opening]) > 1", "len(prompts_of[opening]) > 0"),

@@ -13,6 +13,7 @@ from nightschool.model import BaseModel
 from nightschool.prompt_bank import bank_half
 from nightschool.records import Message, VerdictKind
 from tests.training_fixtures import random_answers, random_head, tiny_base
+from training.cross_fit import CrossFit
 from training.exam import (
     ExamResult,
     Jury,
@@ -110,6 +111,26 @@ def test_weights_of_the_base_that_changed_are_seen(tmp_path: Path) -> None:
     exam, _, _ = _examined(policy)
     assert not exam.base_untouched
     assert decide(exam, None, practice=False, promotion="exam").verdict is VerdictKind.REJECTED
+
+
+def test_a_judged_prompt_is_scored_without_its_own_labels(split: SplitModel) -> None:
+    policy = Policy(split, seed=0)
+    generator = torch.Generator().manual_seed(6)
+    with torch.no_grad():
+        for weight in policy.weights():
+            weight.add_(0.05 * torch.randn(weight.shape, generator=generator))
+    folds = CrossFit((random_head(split, 7), random_head(split, 8)), {"0": 0, "1": 1})  # two of twelve components
+    jury = replace(_jury(split), folds=folds)
+    exam, old, new = examine(policy, split.base.model, jury, _questions(split.base, replies=2), DRAWING, seed=3)
+    pooled = [jury.examiner.pooled(answers) for answers in (old, new)]
+    margins = jury.examiner.head.scores(pooled[1]) - jury.examiner.head.scores(pooled[0])
+    for place, head in enumerate(folds.heads):  # two prompts of each component, two replies to each
+        own = slice(4 * place, 4 * place + 4)
+        margins[own] = (head.scores(pooled[1]) - head.scores(pooled[0]))[own]
+    assert exam.gain == pytest.approx(float(margins.mean()))
+    assert exam.win_rate == pytest.approx(float(wins_of(margins).mean()))
+    assert exam.worst_margins == pytest.approx([float(margins[place]) for place in exam.worst])
+    assert exam.prompts_judged == 4
 
 
 def test_scores_are_the_reward_models_and_the_worst_replies_are_those_with_the_lowest_margins(

@@ -7,6 +7,7 @@ import torch
 
 from tests.exams import GOOD
 from tests.training_fixtures import random_answers, random_head, tiny_base
+from training.cross_fit import CrossFit
 from training.judgements import Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.night_kept import (
     exam_from_json,
@@ -69,6 +70,7 @@ def test_a_fitted_reward_model_scores_as_before(tmp_path: Path) -> None:
         rung="lora",
         distrusted=("eve",),
         heads=(random_head(split, 6), random_head(split, 7)),
+        examiner_folds=CrossFit((random_head(split, 8), random_head(split, 9)), {"why?": 1, "how?": 0}),
     )
     save_fitted(fitted, tmp_path / "reward")
     again = load_fitted(tmp_path / "reward", split)
@@ -78,6 +80,9 @@ def test_a_fitted_reward_model_scores_as_before(tmp_path: Path) -> None:
     pooled = fitted.examiner.pooled(answers)
     for head, kept in zip(fitted.heads, again.heads, strict=True):
         assert torch.equal(head.scores(pooled), kept.scores(pooled))
+    asked = ["why?", "how?", "never judged"] * 4
+    by_fold = fitted.examiner_folds.scores(fitted.examiner.head, pooled, asked)
+    assert torch.equal(again.examiner_folds.scores(again.examiner.head, pooled, asked), by_fold)
     assert (again.metrics, again.ridge, again.rung, again.distrusted) == (metrics, 0.3, "lora", ("eve",))
 
 

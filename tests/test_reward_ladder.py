@@ -59,6 +59,20 @@ def test_the_examiner_knows_nothing_of_the_training_labels_nor_the_reward_model_
     assert not torch.equal(other_exam.examiner.scores(probe), plain.examiner.scores(probe))
 
 
+def test_the_examiner_is_fitted_again_without_each_fold_of_exam_labels(split: SplitModel) -> None:
+    judgements = _judgements()
+    fitted = _fitted(split, judgements)
+    assert set(fitted.examiner_folds.fold_of) == {pair.component for pair in judgements.on(Side.EXAM).pairs}
+    pooled = pooled_states(split, ANSWERS[:40])
+    assert len(fitted.examiner_folds.heads) == 5
+    for head in (fitted.examiner.head, *fitted.examiner_folds.heads):
+        scores = head.scores(pooled)
+        assert float(scores.mean()) == pytest.approx(0.0, abs=1e-6)
+        assert float(scores.std(correction=0)) == pytest.approx(1.0, abs=1e-6)
+    other = _fitted(split, _judgements(Side.TRAIN)).examiner_folds
+    assert torch.equal(other.heads[0].scores(pooled), fitted.examiner_folds.heads[0].scores(pooled))
+
+
 def test_a_lora_is_trained_and_chosen_on_the_sides_for_that(split: SplitModel, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Judgements] = []
 

@@ -1,8 +1,9 @@
 """The exam: candidate and champion answer the same held-out prompts with the same seed; an examiner compares them.
 
 The examiner is a reward model fitted on the exam side's judgements only, so it shares no label with the one PPO
-trained against. A reply counts as won when the examiner scores the candidate's higher, as half when equal. Bounds come
-from drawing whole components of prompts (`exam_statistics`); what the figures mean is decided in `verdict`.
+trained against; a prompt that was judged is scored without its fold of those labels. A reply counts as won when the
+examiner scores the candidate's higher, as half when equal. Bounds come from drawing whole components of prompts
+(`exam_statistics`); what the figures mean is decided in `verdict`.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from nightschool.model import BaseModel, fingerprint
 from training.conduct import Conduct, Spoken, conduct
+from training.cross_fit import NO_FOLDS, CrossFit
 from training.exam_statistics import DRAWS, clustered_bounds, length_controlled, sign_test
 from training.judgements import Answer
 from training.neutral_texts import perplexity_ratio
@@ -44,6 +46,12 @@ class Jury:
     examiner: RewardModel
     heads: tuple[RewardHead, ...] = ()
     """They read the examiner's features. How far they disagree tells how far replies lie from what was judged."""
+    folds: CrossFit = NO_FOLDS
+    """The examiner without each fold of its labels: no label scores its own prompt."""
+
+    def examined(self, pooled: Tensor, components: Sequence[str]) -> Tensor:
+        """The examiner's scores of replies to prompts of these components. [replies, size] -> [replies], float64."""
+        return self.folds.scores(self.examiner.head, pooled, components)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,8 @@ class ExamResult:
     """The share won by the reward model that PPO trained against. None: the night began before this was measured."""
     proxy_win_rate_low: float | None = None
     proxy_win_rate_high: float | None = None
+    prompts_judged: int = 0
+    """To how many prompts the examiner knows labels; each was scored without its fold of them."""
 
     def as_dict(self) -> dict[str, object]:
         """For reports: conduct as `champion_length`, `candidate_length` and so on."""
@@ -160,7 +170,7 @@ def examine(
     progress(EVALUATED, "comparing")
     pooled_old, pooled_new = jury.examiner.pooled(old), jury.examiner.pooled(new)
     progress(READ, "comparing")
-    judged_old, judged_new = jury.examiner.head.scores(pooled_old), jury.examiner.head.scores(pooled_new)
+    judged_old, judged_new = jury.examined(pooled_old, components), jury.examined(pooled_new, components)
     margins = judged_new - judged_old
     rewards_old, rewards_new = _rewards(jury, old, pooled_old), _rewards(jury, new, pooled_new)
     proxy = clustered_bounds(wins_of(rewards_new - rewards_old), components, seed)
@@ -193,6 +203,7 @@ def examine(
         proxy_win_rate=proxy.mean,
         proxy_win_rate_low=proxy.low,
         proxy_win_rate_high=proxy.high,
+        prompts_judged=sum(component in jury.folds.fold_of for component in questions.components),
     )
     return result, old, new
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from nightschool.files import whole_folder, write_json
 from training.conduct import Conduct
+from training.cross_fit import CrossFit
 from training.exam import ExamResult
 from training.judgements import Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.reward_folder import load_reward_model, save_reward_model
@@ -69,12 +70,15 @@ def save_fitted(fitted: FittedReward, folder: Path) -> None:
         save_head(fitted.examiner.head, temporary / "examiner.safetensors")
         for place, head in enumerate(fitted.heads, 1):
             save_head(head, temporary / f"head-{place:02d}.safetensors")
+        for place, head in enumerate(fitted.examiner_folds.heads):
+            save_head(head, temporary / f"fold-{place}.safetensors")
         told = {
             "metrics": asdict(fitted.metrics),
             "examiner_metrics": asdict(fitted.examiner_metrics),
             "ridge": fitted.ridge,
             "rung": fitted.rung,
             "distrusted": fitted.distrusted,
+            "fold_of": dict(fitted.examiner_folds.fold_of),
         }
         write_json(temporary / "fitted.json", told)
 
@@ -91,6 +95,9 @@ def load_fitted(folder: Path, split: SplitModel) -> FittedReward:
         rung=told["rung"],
         distrusted=tuple(told["distrusted"]),
         heads=tuple(load_head(path) for path in sorted(folder.glob("head-*.safetensors"))),
+        examiner_folds=CrossFit(
+            tuple(load_head(path) for path in sorted(folder.glob("fold-*.safetensors"))), told.get("fold_of", {})
+        ),
     )
 
 

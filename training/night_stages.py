@@ -335,7 +335,7 @@ class Stages:
         kept = self.work.kept("exam")
         if kept is not None:
             return exam_from_json(kept)
-        jury = Jury(fitted.model, fitted.examiner, fitted.heads)
+        jury = Jury(fitted.model, fitted.examiner, fitted.heads, fitted.examiner_folds)
         found = examine(policy, champion, jury, questions, drawing, self.plan.seed, progress=self.log.progress)
         with self.told():
             self.work.keep("exam", exam_to_json(*found))

@@ -242,11 +242,16 @@ def _held_out(
     return predicted
 
 
+def fold_numbers(judgements: Judgements) -> dict[str, int]:
+    """Component of conversations -> the number of its fold."""
+    components = sorted({judgement.component for judgement in judgements.all})
+    return {component: index % FOLDS for index, component in enumerate(components)}
+
+
 def folds_of(judgements: Judgements) -> list[tuple[Judgements, Judgements]]:
     """(the rest, one fold) for each of up to five folds of conversations; none where there is only one conversation."""
-    components = sorted({judgement.component for judgement in judgements.all})
-    folds = min(FOLDS, len(components))
-    fold_of = {component: index % folds for index, component in enumerate(components)}
+    fold_of = fold_numbers(judgements)
+    folds = len(set(fold_of.values()))
 
     def part(fold: int, inside: bool) -> Judgements:
         return judgements.where(lambda judgement: (fold_of[judgement.component] == fold) == inside)

@@ -5,10 +5,11 @@ where it lowers the log-loss on conversations it was not trained on.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nightschool.errors import BadInput
 from nightschool.model import BaseModel
+from training.cross_fit import NO_FOLDS, CrossFit, cross_fit
 from training.effort import Effort
 from training.ensemble import average, fit_members, held_out_of_ensembles, is_better
 from training.features import Features
@@ -38,6 +39,8 @@ class FittedReward:
     """People whose votes speak for the opposite of the others': their judgements count nothing."""
     heads: tuple[RewardHead, ...] = ()
     """Fitted to draws of the training judgements, on the base's own states: an exam asks how far they disagree."""
+    examiner_folds: CrossFit = NO_FOLDS
+    """The examiner without each fold of its labels: an exam's prompts that were judged are scored by these."""
 
 
 @dataclass(frozen=True)
@@ -112,19 +115,32 @@ def fit_reward(
                 model = RewardModel(split, head, members=members)
         held = [*out_of_fold, *predict(features, head, asked, row_of)]
 
-    examiner_ridge, examiner_folds = cross_validate(features, exam, row_of)
-    examiner_head = fit_head(features, make_batch(exam, row_of), examiner_ridge, smoothing=smoothing_of(exam))
-    examiner_held = [*examiner_folds, *predict(features, examiner_head, train + validation, row_of)]
+    examiner, examiner_folds, examiner_held = _examiner(split, table, exam, train + validation, initial)
     return FittedReward(
         model=model.normalised(initial),
         metrics=measure(held),
-        examiner=RewardModel(split, examiner_head).normalised(initial),
+        examiner=examiner,
+        examiner_folds=examiner_folds,
         examiner_metrics=measure(examiner_held),
         ridge=ridge,
         rung=rung,
         distrusted=distrusted,
         heads=fit_members(features, train, row_of, ridge, count=heads, seed=seed) if heads and len(train) else (),
     )
+
+
+def _examiner(
+    split: SplitModel, table: _Table, exam: Judgements, others: Judgements, initial: Sequence[Answer]
+) -> tuple[RewardModel, CrossFit, list[HeldOut]]:
+    """The model fitted to exam labels, its heads by fold, and what it foretells of what it was not fitted to."""
+    features, row_of, smoothing = table.features, table.row_of, smoothing_of(exam)
+    ridge, out_of_fold = cross_validate(features, exam, row_of)
+    head = fit_head(features, make_batch(exam, row_of), ridge, smoothing=smoothing)
+    model = RewardModel(split, head)
+    pooled = model.pooled(initial)
+    folds = cross_fit(features, exam, row_of, ridge, smoothing).normalised(pooled)
+    held = [*out_of_fold, *predict(features, head, others, row_of)]
+    return replace(model, head=head.normalised(pooled)), folds, held
 
 
 def _read(split: SplitModel, judgements: Judgements, progress: Callable[[float, str], None]) -> _Table:
