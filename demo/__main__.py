@@ -39,6 +39,7 @@ from demo.training_child import children_end
 from demo.version_room import VersionRoom
 from nightschool.errors import AddressInUse, BadInput, NightSchoolError
 from nightschool.feedback import FeedbackStore
+from nightschool.nightly_clock import NightlyClock
 from nightschool.nightly_dates import NightlyDates
 from nightschool.records import Sampling
 from nightschool.registry import NightBook, VersionRegistry
@@ -232,13 +233,15 @@ def open_version_room(
 
 @contextmanager
 def nightly_nights(settings: Settings, nights: Nights, database: FeedbackDatabase) -> Iterator[None]:
-    """Nights by the timetable, where the settings name a time, until the block ends."""
-    if settings.nightly is None:
-        yield
-        return
-    dates = NightlyDates(database)
-    timetable = Nightly(nights, dates, clock=settings.nightly, zone_name=settings.nightly_zone, effort=settings.effort)
-    nights.follow(timetable.told)
+    """Nights by the timetable, at the time that the settings or the owner name, until the block ends."""
+    nights.timetable = timetable = Nightly(
+        nights,
+        NightlyDates(database),
+        NightlyClock(database),
+        clock=settings.nightly,
+        zone_name=settings.nightly_zone,
+        effort=settings.effort,
+    )
     with closing(timetable):
         timetable.start()
         yield

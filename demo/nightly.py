@@ -11,6 +11,7 @@ from demo.nights import Nights
 from demo.timetable import Slot, Told, due, newest_slot, next_slot, zone_named
 from nightschool.errors import NightSchoolError
 from nightschool.ids import utc_now
+from nightschool.nightly_clock import NightlyClock
 from nightschool.nightly_dates import NightlyDates, Outcome
 from nightschool.records import NightlyDate
 
@@ -22,24 +23,49 @@ log = logging.getLogger(__name__)
 class Nightly:
     """Starts a night at a time of day for as long as the server runs. Raises `BadInput` for a machine without a zone.
 
-    A server that is killed between taking a date and starting its night leaves that date without one.
+    `clock` is the time that the server was started with; the owner may choose another, or none, on the School page. A
+    server that is killed between taking a date and starting its night leaves that date without one.
     """
 
     def __init__(
         self,
         nights: Nights,
         dates: NightlyDates,
+        clocks: NightlyClock,
         *,
-        clock: time,
+        clock: time | None,
         zone_name: str,
         effort: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._nights, self._dates = nights, dates
-        self._clock, self._zone_name, self._effort, self._now = clock, zone_name, effort, now
-        zone = zone_named(zone_name)
-        dates.set(self._dated(newest_slot(now(), clock, zone), zone, Outcome.SET))
+        self._nights, self._dates, self._clocks = nights, dates, clocks
+        self._given, self._zone_name, self._effort, self._now = clock, zone_name, effort, now
+        if self.clock is not None:
+            self._begin(self.clock, anew=False)
         self._scheduler = BackgroundScheduler(timezone=UTC)
+
+    @property
+    def clock(self) -> time | None:
+        """The time that holds now; None: no night begins by itself."""
+        return self._clocks.in_force(self._given)
+
+    def choose(self, clock: time | None) -> None:
+        """From now on a night begins at this time, or none by itself. Raises `BadInput` for a machine without a zone.
+
+        Choosing what holds already changes nothing. A night whose hour has passed today begins tomorrow.
+        """
+        before = self.clock
+        if clock == before:
+            return
+        if clock is not None:
+            self._begin(clock, anew=before is None)
+        self._clocks.choose(clock, self._given)
+        log.info("Nights begin by themselves %s.", "at no time" if clock is None else f"at {clock:%H:%M}")
+
+    def _begin(self, clock: time, *, anew: bool) -> None:
+        """The timetable's newest date has passed."""
+        zone = zone_named(self._zone_name)
+        self._dates.set(_dated(newest_slot(self._now(), clock, zone), clock, zone, Outcome.SET), anew=anew)
 
     def start(self) -> None:
         """Look at the clock now, and again and again until `close`."""
@@ -56,9 +82,12 @@ class Nightly:
 
     def look(self) -> None:
         """Start the night that is due, if one is, and record what became of it."""
+        clock = self.clock
+        if clock is None:
+            return
         zone = zone_named(self._zone_name)
-        slot = due(self._now(), self._clock, zone, self._dates.decided())
-        if slot is None or not self._dates.take(self._dated(slot, zone, Outcome.TAKEN)):
+        slot = due(self._now(), clock, zone, self._dates.decided())
+        if slot is None or not self._dates.take(_dated(slot, clock, zone, Outcome.TAKEN)):
             return
         outcome: str = Outcome.STARTED
         try:
@@ -68,10 +97,15 @@ class Nightly:
             log.warning("The night of %s was not started: %s", slot.local_date, error)
         self._dates.tell(slot.local_date, outcome)
 
-    def told(self) -> Told:
-        """When the next night begins, and what became of the last date."""
+    def told(self) -> Told | None:
+        """When the next night begins, and what became of the last date; None where none begins by itself."""
+        clock = self.clock
+        if clock is None:
+            return None
         zone = zone_named(self._zone_name)
-        following = next_slot(self._now(), self._clock, zone)
+        following = next_slot(self._now(), clock, zone)
+        if following.local_date in self._dates.decided():  # it had its night at another hour
+            following = next_slot(following.moment, clock, zone)
         return Told(following.moment.astimezone(zone), zone.key, self._dates.last())
 
     def close(self) -> None:
@@ -79,6 +113,6 @@ class Nightly:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
-    def _dated(self, slot: Slot, zone: ZoneInfo, outcome: str) -> NightlyDate:
-        clock = self._clock.strftime("%H:%M")
-        return NightlyDate(slot.local_date, clock, zone.key, slot.moment.isoformat(), utc_now(), outcome)
+
+def _dated(slot: Slot, clock: time, zone: ZoneInfo, outcome: str) -> NightlyDate:
+    return NightlyDate(slot.local_date, clock.strftime("%H:%M"), zone.key, slot.moment.isoformat(), utc_now(), outcome)

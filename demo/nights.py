@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from demo.night_process import ask_to_stop, has_ended, is_alive, process_of
-from demo.timetable import Told
+from demo.timetable import Timetable
 from nightschool.errors import BadInput, NightAlreadyRunning, StoreError
 from nightschool.records import Night, NightState
 from nightschool.registry import DIED, NightBook
@@ -87,15 +87,8 @@ class Nights:
         self._asked: psutil.Process | None = None
         self._asked_for: tuple[str, str | None] | None = None
         self._is_killed = False
-        self._timetable: Callable[[], Told | None] = lambda: None
-
-    def follow(self, timetable: Callable[[], Told | None]) -> None:
-        """Name what tells when the next night begins by itself."""
-        self._timetable = timetable
-
-    def timetable(self) -> Told | None:
-        """When the next night begins by itself; None where nights are only started by hand."""
-        return self._timetable()
+        self.timetable: Timetable | None = None
+        """What starts nights by itself, once there is such a thing."""
 
     @property
     def _lock_path(self) -> Path:

@@ -10,6 +10,7 @@ at most one night catches up, however many were missed.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import tzlocal
@@ -18,6 +19,8 @@ from nightschool.errors import BadInput
 from nightschool.records import NightlyDate
 
 DAY = timedelta(days=1)
+OFF = "off"
+"""In place of a time of day: no night begins by itself."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,31 @@ class Told:
     """In the timetable's zone."""
     zone: str
     last: NightlyDate | None
+
+
+class Timetable(Protocol):
+    """What the School page asks of the timetable."""
+
+    @property
+    def clock(self) -> time | None:
+        """The time that holds now; None: no night begins by itself."""
+
+    def choose(self, clock: time | None) -> None:
+        """From now on a night begins at this time, or none by itself."""
+
+    def told(self) -> Told | None:
+        """When the next night begins; None where none begins by itself."""
+
+
+def clock_read(text: str) -> time | None:
+    """A time of day as 02:30; None for nothing or "off". Raises `BadInput`."""
+    if text.strip() in {"", OFF}:
+        return None
+    try:
+        return datetime.strptime(text.strip(), "%H:%M").time()
+    except ValueError as error:
+        given = text.strip()[:20]
+        raise BadInput(f"The time was given as {given!r}; give a time of day as 02:30, or choose none.") from error
 
 
 def slot_on(local_date: date, clock: time, zone: ZoneInfo) -> Slot:

@@ -434,3 +434,16 @@ def _the_process_of_a_night(db: sqlite_utils.Database) -> None:
 def _tried_versions(db: sqlite_utils.Database) -> None:
     # The version that the owner tries in a conversation; NULL: whichever answers everybody.
     db.execute("ALTER TABLE conversations ADD COLUMN tried_version TEXT REFERENCES versions(id)")
+
+
+@migrations(name="0014_nightly_clock")
+def _nightly_clock(db: sqlite_utils.Database) -> None:
+    # The nightly time that the owner chose on the page (NULL: none), and which given one it stands in for.
+    db.execute(
+        """CREATE TABLE nightly_clock (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            clock TEXT,
+            instead_of TEXT,
+            chosen_at TEXT NOT NULL
+        ) STRICT"""
+    )

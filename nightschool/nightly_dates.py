@@ -32,11 +32,14 @@ class NightlyDates:
         rows = self._database.read().query("SELECT local_date FROM nightly_dates")
         return frozenset(date.fromisoformat(row["local_date"]) for row in rows)
 
-    def set(self, newest: NightlyDate) -> None:
-        """Begin a timetable whose newest date has passed: unless it is the one kept before, that date is off."""
+    def set(self, newest: NightlyDate, *, anew: bool = False) -> None:
+        """Begin a timetable whose newest date has passed: unless it is the one kept before, that date is off.
+
+        `anew`: also where it is the same one, for it was off in between.
+        """
         with self._database.write() as db:
             kept = db.execute("SELECT clock FROM nightly_dates ORDER BY decided_at DESC LIMIT 1").fetchone()
-            if kept is None or kept[0] != newest.clock:
+            if anew or kept is None or kept[0] != newest.clock:
                 db.execute(
                     """INSERT INTO nightly_dates (local_date, clock, zone, due_at, decided_at, outcome)
                        VALUES (:local_date, :clock, :zone, :due_at, :decided_at, :outcome)

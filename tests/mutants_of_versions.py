@@ -3,6 +3,8 @@
 from tests.mutant import mutants_of
 
 _timetable = mutants_of("demo/timetable.py", "tests/test_timetable.py")
+_nightly = mutants_of("demo/nightly.py", "tests/test_nightly.py")
+_clock = mutants_of("nightschool/nightly_clock.py", "tests/test_nightly.py")
 _lineage = mutants_of("nightschool/version_lineage.py", "tests/test_version_lineage.py")
 _receipts = mutants_of("training/receipt_check.py", "tests/test_receipt_check.py")
 _adapter = mutants_of("nightschool/version_folder.py", "tests/test_damaged_versions.py")
@@ -25,6 +27,15 @@ VERSIONS_MUTANTS = (
         "the zone is forgotten", "datetime.combine(local_date, clock, zone)", "datetime.combine(local_date, clock, UTC)"
     ),
     _timetable("a missed night is forgotten", "    while slot.moment > now:", "    while False:"),
+    _nightly(
+        "what was off is made up for", "self._begin(clock, anew=before is None)", "self._begin(clock, anew=False)"
+    ),
+    _nightly(
+        "a date that had its night is told as the next",
+        "if following.local_date in self._dates.decided():",
+        "if False:",
+    ),
+    _clock("a changed setting is not seen", "if row is None or row[1] != _text(given):", "if row is None:"),
     _lineage(
         "what grew from a tainted version is sound", "for each in _line(version, parents)", "for each in [version]"
     ),

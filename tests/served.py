@@ -78,6 +78,7 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     from demo.feedback_room import FeedbackRoom
     from demo.leaderboards import Leaderboards
     from demo.lessons import ThumbReasons
+    from demo.nightly import Nightly
     from demo.nights import Nights
     from demo.outlook import Outlook
     from demo.rank_room import RankRoom
@@ -85,6 +86,8 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
     from demo.version_room import VersionRoom
     from demo.web import create_app
     from nightschool.feedback import FeedbackStore
+    from nightschool.nightly_clock import NightlyClock
+    from nightschool.nightly_dates import NightlyDates
     from nightschool.records import Sampling
     from nightschool.registry import NightBook, VersionRegistry
     from nightschool.sessions import EndedSessions
@@ -115,15 +118,18 @@ def build(folder: Path) -> "tuple[FastAPI, RankRoom]":
         reasons=ThumbReasons(("helpful", "clear"), ("wrong", "too_long")),
     )
     versions = folder / "versions"
+    nights = Nights(
+        book,
+        db=database.path,
+        versions=versions,
+        environment={"STAND_IN": "verdict", "NIGHTSCHOOL_MODEL": engine.model_name},
+        command=[sys.executable, "-m", "tests.stand_in_night"],
+    )
+    dates, clocks = NightlyDates(database), NightlyClock(database)
+    nights.timetable = Nightly(nights, dates, clocks, clock=None, zone_name="UTC", effort="quick")  # looks at no clock
     app = create_app(
         classroom=classroom,
-        nights=Nights(
-            book,
-            db=database.path,
-            versions=versions,
-            environment={"STAND_IN": "verdict", "NIGHTSCHOOL_MODEL": engine.model_name},
-            command=[sys.executable, "-m", "tests.stand_in_night"],
-        ),
+        nights=nights,
         outlook=Outlook(store, db=database.path, environment={}),
         explanations=Explanations(
             db=database.path,

@@ -15,7 +15,9 @@ from demo.catalogue import LANGUAGES, Words
 from demo.nightly import Nightly
 from demo.nights import Nights, Phase
 from demo.pages.timetable_view import timetable_line
-from demo.timetable import Told
+from demo.timetable import Told, clock_read
+from nightschool.errors import BadInput
+from nightschool.nightly_clock import NightlyClock
 from nightschool.nightly_dates import NightlyDates, Outcome
 from nightschool.records import NightlyDate
 from nightschool.registry import NightBook
@@ -62,9 +64,9 @@ Make = Callable[..., Nightly]
 
 
 @pytest.fixture
-def nightly(nights: Nights, dates: NightlyDates, clock: Clock) -> Make:
-    def make(at: time = time(2, 30)) -> Nightly:
-        return Nightly(nights, dates, clock=at, zone_name="UTC", effort="quick", now=clock)
+def nightly(nights: Nights, dates: NightlyDates, clock: Clock, database: FeedbackDatabase) -> Make:
+    def make(at: time | None = time(2, 30)) -> Nightly:
+        return Nightly(nights, dates, NightlyClock(database), clock=at, zone_name="UTC", effort="quick", now=clock)
 
     return make
 
@@ -90,6 +92,7 @@ def test_a_night_is_started_at_its_time_once_and_told_with_its_date(
         timetable.look()
     assert [night.effort for night in book.nights()] == ["quick"]
     told = timetable.told()
+    assert told is not None
     assert told.last is not None
     assert (told.last.local_date, told.last.outcome) == (date(2026, 6, 2), Outcome.STARTED)
     assert told.next == datetime(2026, 6, 3, 2, 30, tzinfo=UTC)
@@ -166,6 +169,77 @@ def test_the_server_looks_by_itself_from_its_start_until_it_is_closed(
         timetable.start()
         wait_until(lambda: nights.status().phase is Phase.ENDED)
     nightly().close()  # one that was never started
+
+
+def test_a_time_chosen_on_the_page_begins_with_its_next_hour(
+    nightly: Make, nights: Nights, book: NightBook, clock: Clock
+) -> None:
+    timetable = nightly(None)
+    assert (timetable.clock, timetable.told()) == (None, None)
+    timetable.look()
+    timetable.choose(time(11, 0))  # it is noon
+    timetable.look()
+    assert nights.status().phase is Phase.IDLE
+    told = timetable.told()
+    assert told is not None
+    assert told.next == datetime(2026, 6, 2, 11, tzinfo=UTC)
+    clock.now = told.next
+    timetable.look()
+    wait_until(lambda: nights.status().phase is Phase.ENDED)
+    assert len(book.nights()) == 1
+
+
+def test_a_timetable_that_was_off_makes_up_for_nothing_when_it_is_on_again(
+    nightly: Make, nights: Nights, book: NightBook, clock: Clock
+) -> None:
+    timetable = nightly()
+    timetable.choose(None)
+    clock.now += 5 * DAY
+    timetable.look()
+    assert timetable.told() is None
+    timetable.choose(time(2, 30))
+    timetable.look()
+    assert nights.status().phase is Phase.IDLE
+    assert book.nights() == []
+    timetable.choose(time(2, 30))  # what holds already
+    told = timetable.told()
+    assert told is not None
+    assert told.next == datetime(2026, 6, 7, 2, 30, tzinfo=UTC)
+
+
+def test_of_the_page_and_the_command_whichever_changed_last_holds(nightly: Make) -> None:
+    nightly(time(2, 30)).choose(time(4, 0))
+    assert nightly(time(2, 30)).clock == time(4, 0)  # started again as before
+    assert nightly(None).clock is None  # started otherwise
+    assert nightly(time(5, 0)).clock == time(5, 0)
+    nightly(time(5, 0)).choose(None)
+    assert nightly(time(5, 0)).clock is None
+    nightly(None).choose(time(1, 15))
+    assert nightly(None).clock == time(1, 15)
+
+
+def test_a_date_that_had_its_night_at_another_hour_is_not_told_as_the_next(nightly: Make, clock: Clock) -> None:
+    timetable = nightly(time(12, 0))  # it is noon: today's date is off
+    timetable.choose(time(20, 0))
+    told = timetable.told()
+    assert told is not None
+    assert told.next == datetime(2026, 6, 2, 20, tzinfo=UTC)
+    clock.now = told.next - timedelta(minutes=1)
+    told = timetable.told()
+    assert told is not None
+    assert told.next == datetime(2026, 6, 2, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("text", "clock"), [("02:30", time(2, 30)), (" 4:05 ", time(4, 5)), ("off", None), ("", None)])
+def test_a_time_of_day_is_read_from_what_was_typed(text: str, clock: time | None) -> None:
+    assert clock_read(text) == clock
+
+
+@pytest.mark.parametrize("text", ["25:00", "noon", "02:30:15", "-1:00", "2 o'clock" * 50])
+def test_what_is_no_time_of_day_is_refused_in_one_sentence(text: str) -> None:
+    with pytest.raises(BadInput, match="give a time of day as 02:30, or choose none") as refused:
+        clock_read(text)
+    assert len(str(refused.value)) < 120
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

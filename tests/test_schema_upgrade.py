@@ -77,7 +77,7 @@ def test_a_database_from_before_rankings_is_brought_up_to_date_without_a_loss(tm
     assert after["judged_replies"]
     assert after["feedback_words"]
     added = {"rankings", "ranked_replies", "corrections", "split_sides", "ranking_rounds", "seated_replies"}
-    added |= {"ended_sessions", "erased_sources", "probations", "nightly_dates"}
+    added |= {"ended_sessions", "erased_sources", "probations", "nightly_dates", "nightly_clock"}
     assert {name: after[name] for name in added} == {name: [] for name in added}
     with closing(FeedbackDatabase(path)) as database:
         [found] = FeedbackStore(database).search("ann", "magnets")  # written before there was a search

@@ -15,7 +15,7 @@ from tests.watched import PATIENCE, watched
 
 PARTS = [
     "seen", "chosen", "counts", "outlook", "night-card", "night-stages", "night-curves", "report", "night-log",
-    "history", "train", "start-hint", "cancel", "resume", "cancel-sure",
+    "history", "train", "start-hint", "cancel", "resume", "cancel-sure", "nightly",
 ]  # fmt: skip
 """What a tick can change, in the order of its outputs."""
 UNCHANGED = {"__type__": "update"}
@@ -90,15 +90,24 @@ def test_the_report_of_an_earlier_night_is_sent_to_who_chose_it(client: httpx.Cl
 
 
 @pytest.mark.usefixtures("nights")
-@pytest.mark.parametrize(("button", "data"), [("train", ["quick", False]), ("cancel-yes", []), ("resume", [])])
-def test_only_the_owner_decides_about_nights(client: httpx.Client, button: str, data: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("button", "event", "data"),
+    [
+        ("train", "click", ["quick", False]),
+        ("cancel-yes", "click", []),
+        ("resume", "click", []),
+        ("nightly", "input", ["quick", "03:30"]),
+    ],
+)
+def test_only_the_owner_decides_about_nights(client: httpx.Client, button: str, event: str, data: list[Any]) -> None:
     client.headers["X-Forwarded-For"] = "192.0.2.7"
     seen = look(client, "")
     assert seen["train"]["interactive"] is False
     assert seen["resume"]["visible"] is seen["cancel"]["visible"] is False
-    told = Visitor(client).fire(button, "click", *data)
+    assert seen["nightly"]["interactive"] is False
+    told = Visitor(client).fire(button, event, *data)
     assert told["success"] is False
-    assert "Only the owner may start a night, stop it or resume it" in told["output"]["error"]
+    assert "Only the owner may start, stop, resume or time nights" in told["output"]["error"]
 
 
 @pytest.mark.usefixtures("nights")
@@ -106,6 +115,49 @@ def test_there_is_nothing_to_cancel_where_no_night_runs(client: httpx.Client) ->
     told = Visitor(client).fire("cancel-yes", "click")
     assert told["success"] is False
     assert "No night is running" in told["output"]["error"]
+
+
+def test_the_owner_sets_the_nightly_time_and_no_time(client: httpx.Client) -> None:
+    def choose(text: object) -> dict[str, Any]:
+        return Visitor(client).fire("nightly", "input", "quick", text)
+
+    assert choose("03:30")["success"]
+    seen = look(client, "")
+    assert seen["nightly"]["value"] == "03:30"
+    assert "at 03:30 (UTC)" in seen["outlook"]
+    for bad in ("25:00", "soon <b>", 7):
+        told = choose(bad)
+        assert told["success"] is False
+        assert "give a time of day as 02:30, or choose none" in told["output"]["error"]
+    assert look(client, "")["nightly"]["value"] == "03:30"
+    assert choose("off")["success"]
+    seen = look(client, "")
+    assert seen["nightly"]["value"] == "off"
+    assert "begins by itself" not in seen["outlook"]
+
+
+@pytest.mark.browser
+def test_the_nightly_time_is_chosen_or_typed_and_there_after_a_reload(page: Page, site: Site) -> None:
+    chooser, outlook = page.locator("#nightly input"), page.locator("#outlook")
+    with watched(page):
+        page.goto(f"{site.url}/school")
+        expect(chooser).to_have_value("no time: only when I start one")
+        chooser.click()
+        page.get_by_role("option", name="02:30").click()
+        expect(outlook).to_contain_text("at 02:30 (UTC)")
+        page.reload()
+        expect(chooser).to_have_value("02:30")
+        chooser.fill("04:17")
+        chooser.press("Enter")
+        expect(outlook).to_contain_text("at 04:17 (UTC)")
+        chooser.fill("noon")
+        chooser.press("Enter")
+        expect(page.locator(".toast-body")).to_contain_text("The time was given as 'noon'; give a time of day as 02:30")
+        page.goto(f"{site.url}/zh/school")
+        expect(chooser).to_have_value("04:17")
+        chooser.click()
+        page.get_by_role("option", name="不自动：仅手动开始").click()
+        expect(outlook).not_to_contain_text("04:17")
 
 
 @pytest.mark.browser

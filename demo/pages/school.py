@@ -18,14 +18,15 @@ from demo.outlook import Outlook
 from demo.pages import outlook_view, school_view
 from demo.pages.common import Updates, is_owner, person_of, told_in_words
 from demo.pages.curves_view import curves_grid
-from demo.pages.timetable_view import timetable_line
+from demo.pages.timetable_view import HALF_HOURS, clock_text, timetable_line
+from demo.timetable import OFF, clock_read
 from nightschool.errors import BadInput
 from nightschool.records import Curves, Night, NightState
 from nightschool.registry import NightBook
 
 TICK_SECONDS = 1.0
 LONGEST_ID = 64
-OWNER_ONLY = "Only the owner may start a night, stop it or resume it: at the machine itself, or logged in as owner."
+OWNER_ONLY = "Only the owner may start, stop, resume or time nights: at the machine itself, or logged in as owner."
 SHOW_REPORT = """() => {
   if (!new URLSearchParams(window.location.search).get('night')) return;
   const look = (tries) => {
@@ -86,6 +87,15 @@ class SchoolPage:
                 label=words("school.practice"), info=words("school.practice_info"), elem_id="practice"
             )
             self.train = gr.Button(words("school.train"), variant="primary", elem_id="train", min_width=140)
+        self.nightly = gr.Dropdown(
+            [(words("timetable.none"), OFF), *((clock, clock) for clock in HALF_HOURS)],
+            value=OFF,
+            allow_custom_value=True,
+            label=words("timetable.choose"),
+            info=words("timetable.choose_info"),
+            elem_id="nightly",
+            visible=False,
+        )
         self.hint = gr.HTML(elem_id="start-hint", elem_classes="quiet", visible=False)
         with gr.Column(elem_id="night"):
             self.card = gr.HTML(elem_id="night-card")
@@ -113,7 +123,7 @@ class SchoolPage:
         given = [self.seen, self.effort, self.chosen]
         shown = [
             self.seen, self.chosen, self.counts, self.outlook, self.card, self.stages, self.curves, self.report,
-            self.log, self.history, self.train, self.hint, self.cancel, self.resume, self.sure,
+            self.log, self.history, self.train, self.hint, self.cancel, self.resume, self.sure, self.nightly,
         ]  # fmt: skip
         timer = gr.Timer(TICK_SECONDS)
         timer.tick(self.tick, given, shown, queue=False, **quiet)
@@ -121,6 +131,7 @@ class SchoolPage:
         loaded = blocks.load(self.load, [self.effort], [*shown, self.effort], queue=False, **quiet)
         loaded.then(None, None, None, js=SHOW_REPORT, **quiet)
         started = self.train.click(self.start, [self.effort, self.practice], shown, concurrency_limit=1, **quiet)
+        self.nightly.input(self.choose_clock, [self.effort, self.nightly], shown, concurrency_limit=1, **quiet)
         self.cancel.click(self.ask_whether_to_cancel, None, [self.cancel, self.sure], queue=False, **quiet)
         self.no.click(self.keep, None, [self.cancel, self.sure], queue=False, **quiet)
         self.yes.click(self.stop, [self.effort], shown, concurrency_limit=1, **quiet)
@@ -166,6 +177,15 @@ class SchoolPage:
         """Stop the night that runs, for the owner only."""
         return self._decide(self._nights.cancel, effort, request)
 
+    def choose_clock(self, effort: str, text: Any, request: gr.Request) -> Updates:
+        """Let a night begin every day at a time, or none by itself, for the owner only."""
+
+        def choose() -> None:
+            if self._nights.timetable is not None:
+                self._nights.timetable.choose(clock_read(str(text or "")))
+
+        return self._decide(choose, effort, request)
+
     def ask_whether_to_cancel(self, request: gr.Request) -> Updates:
         """The second step of stopping a night: what it means."""
         person_of(self._visitors, request)
@@ -199,10 +219,12 @@ class SchoolPage:
         counted, wanted = self._outlook.look(), effort if effort in EFFORTS else self._usual_effort
         measured = self._book.usual_seconds(wanted)
         usual = self._book.usual_seconds(newest.effort) if newest is not None else {}
-        timetable = timetable_line(self._nights.timetable(), words)
+        timetable = self._nights.timetable
+        clock = clock_text(timetable.clock) if timetable is not None else ""
         texts = {
             self.counts: outlook_view.counts_line(counted, self._classroom.champion().id, words),
-            self.outlook: outlook_view.outlook(counted, wanted, measured, words) + timetable,
+            self.outlook: outlook_view.outlook(counted, wanted, measured, words)
+            + timetable_line(timetable.told() if timetable is not None else None, words),
             self.card: school_view.night_card(status, usual, curves, words),
             self.stages: school_view.stage_list(stages, words),
             self.curves: curves_grid(curves, words),
@@ -211,6 +233,8 @@ class SchoolPage:
             self.history: school_view.history_table(self._book.history(), words, shown.id if shown else ""),
         }
         parts: list[Part] = [(text, {component: text}) for component, text in texts.items()]
+        chooser = gr.Dropdown(value=clock or OFF, interactive=may_decide, visible=timetable is not None)
+        parts.append((f"{clock} {may_decide}", {self.nightly: chooser}))
         return [*parts, self._buttons(status, may_decide=may_decide)]
 
     def _shown(self, status: NightStatus, chosen: str) -> Night | None:

@@ -1,11 +1,20 @@
 """When the next night begins by itself, as a line of the School page."""
 
 import html
+from datetime import time
 
 from demo.catalogue import Words
-from demo.timetable import Told
+from demo.timetable import OFF, Told
 from demo.translation import translated
 from nightschool.nightly_dates import Outcome
+
+HALF_HOURS = [f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in (0, 30)]
+"""Times that the page offers; another one may be typed."""
+
+
+def clock_text(clock: time | None) -> str:
+    """A time of day as the page's list names it."""
+    return OFF if clock is None else clock.strftime("%H:%M")
 
 
 def timetable_line(told: Told | None, words: Words) -> str:
