@@ -19,6 +19,25 @@ class Rating:
     """95 % interval."""
     rank: int | None
     """1 and the number of versions that are surely better; None where no other version is surely better or worse."""
+    controlled: float | None = None
+    """As it would be if all versions dressed their replies alike."""
+    controlled_low: float | None = None
+    controlled_high: float | None = None
+
+
+STYLES = ("length", "headings", "lists", "bold")
+"""What is counted of how a reply is dressed."""
+
+
+@dataclass(frozen=True)
+class StyleEffect:
+    """What a style does by itself: how often the reply that has more of it wins, between equal versions."""
+
+    name: str
+    """Of `STYLES`: length (half as long again), or any of the others (one reply has some, the other none)."""
+    share: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -37,6 +56,8 @@ class Leaderboard:
     win_shares: tuple[tuple[float | None, ...], ...]
     """Row's share of wins against column, ties as half; None where they never met."""
     meetings: tuple[tuple[int, ...], ...]
+    styles: tuple[StyleEffect, ...] = ()
+    """Of the styles in which replies of the duels differed."""
 
 
 def standings_to_json(board: Leaderboard, champion: str) -> dict[str, Any]:
@@ -57,5 +78,6 @@ def standings_from_json(found: dict[str, Any]) -> Leaderboard:
             "versions": tuple(found["versions"]),
             "win_shares": tuple(tuple(row) for row in found["win_shares"]),
             "meetings": tuple(tuple(row) for row in found["meetings"]),
+            "styles": tuple(StyleEffect(**row) for row in found["styles"]),
         }
     )

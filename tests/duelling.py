@@ -20,16 +20,20 @@ def add_reply(store: FeedbackStore, person: str, version: str) -> tuple[str, str
     return conversation, question, _reply(store, conversation, question, version)
 
 
-def decided_duel(store: FeedbackStore, person: str, left: str, right: str, outcome: DuelOutcome) -> str:
-    """A duel of two versions that a person decided; its id."""
-    conversation, question, first = add_reply(store, person, left)
-    second = _reply(store, conversation, question, right)
+def decided_duel(
+    store: FeedbackStore, person: str, left: str, right: str, outcome: DuelOutcome, texts: tuple[str, str] = ("", "")
+) -> str:
+    """A duel of two versions that a person decided; its id. Given texts have as many tokens as words."""
+    conversation = store.start_conversation(person, "Why?")
+    question = store.add_message(conversation, None, Message("user", "Why?"))
+    first, second = (_reply(store, conversation, question, *side) for side in zip((left, right), texts, strict=True))
     duel = store.start_duel(conversation, question, person, first, second)
     store.decide_duel(duel, person, outcome)
     return duel
 
 
-def _reply(store: FeedbackStore, conversation: str, question: str, version: str) -> str:
+def _reply(store: FeedbackStore, conversation: str, question: str, version: str, text: str = "") -> str:
     reply = store.start_reply(conversation, question, version, Sampling(), 0, [1, 2], show=False)
-    store.finish_reply(reply, f"a reply by {reply}", [5, 2], ReplyStatus.DONE)
+    tokens = list(range(len(text.split()))) or [5, 2]
+    store.finish_reply(reply, text or f"a reply by {reply}", tokens, ReplyStatus.DONE)
     return reply

@@ -10,6 +10,9 @@ _guards = mutants_of("training/guards.py", "tests/test_verdict.py")
 _verdict = mutants_of("training/verdict.py", "tests/test_verdict.py")
 _neutral = mutants_of("training/neutral_texts.py", "tests/test_exam.py")
 _ratings = mutants_of("training/ratings.py", "tests/test_ratings.py")
+_controlled = mutants_of("training/style_control.py", "tests/test_style_control.py")
+_style = mutants_of("training/style.py", "tests/test_style_control.py")
+_contests = mutants_of("training/leaderboard.py", "tests/test_leaderboard.py")
 _probation = mutants_of("nightschool/probation.py", "tests/test_probation.py")
 _reading = mutants_of("nightschool/feedback_reading.py", "tests/test_probation_watch.py", "tests/test_leaderboard.py")
 _registry = mutants_of("nightschool/registry.py", "tests/test_probation_watch.py")
@@ -143,4 +146,23 @@ EXAM_MUTANTS = (
     _reading("the rival's thumbs go on counting", "AND t.created_at <= :until", "AND :until = :until"),
     _registry("a rolled back version goes on answering", "move_champion(db, probation.rival_id, reason.en)", "pass"),
     _championship("who is late acts all the same", "return row is not None", "return True"),
+    _controlled("style explains nothing", "leads[:, used] / usual[used]", "leads[:, used] * 0"),
+    _controlled(
+        "every vote is a person of its own",
+        "torch.maximum(by_clusters.diagonal(), by_curvature.diagonal())",
+        "by_curvature.diagonal()",
+    ),
+    _controlled(
+        "effects in units of the usual lead",
+        "float(told[at]) / scales[name], float(errors[at]) / scales[name]",
+        "float(told[at]), float(errors[at])",
+    ),
+    _controlled("a tie is half a loss", "Outcome.TIE: 0.5", "Outcome.TIE: 0.25"),
+    _style("code is dress", 'text = CODE.sub("", reply.text)', "text = reply.text"),
+    _style("a lead is a count", "(a - b) / (a + b) if a + b", "(a - b) if a + b"),
+    _contests(
+        "the loser's dress is the winner's",
+        "lead(style_of(duel.left), style_of(duel.right))",
+        "lead(style_of(duel.right), style_of(duel.left))",
+    ),
 )

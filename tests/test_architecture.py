@@ -60,6 +60,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "probation": ({"records", "said"}, set()),
     "version_lineage": ({"ids"}, {"sqlite_utils"}),
     "nightly_dates": ({"ids", "records", "schema"}, set()),
+    "nightly_clock": ({"ids", "schema"}, set()),
     "chat_format": ({"errors", "records"}, {"jinja2"}),
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
     "llama_decoder": (set(), {"torch", "transformers"}),
@@ -77,7 +78,8 @@ STORE = {
     "nightschool.registry",
     "nightschool.sessions",
 }
-STORE |= {f"nightschool.{name}" for name in ("version_lineage", "championship", "nightly_dates", "night_reading")}
+STORE |= {f"nightschool.{name}" for name in ("version_lineage", "championship", "nightly_clock", "nightly_dates")}
+STORE |= {"nightschool.night_reading"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
 TENSORS |= {"nightschool.embedded_engine", "nightschool.llama_batch_decoder"}

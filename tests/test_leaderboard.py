@@ -12,10 +12,11 @@ from nightschool.feedback import FeedbackStore
 from nightschool.records import INITIAL, DuelOutcome
 from nightschool.registry import VersionRegistry
 from nightschool.schema import FeedbackDatabase
+from nightschool.standings import standings_from_json, standings_to_json
 from tests.duelling import add_version, decided_duel
 from training.__main__ import app
+from training.contests import Outcome
 from training.leaderboard import contests_of, in_lines, leaderboard
-from training.ratings import Outcome
 
 
 @pytest.fixture
@@ -81,6 +82,30 @@ def test_the_command_prints_a_table_and_one_json_object(database: FeedbackDataba
     assert [row["champion"] for row in told["ratings"]] == [True, False, False]
     assert told["meetings"][0] == [0, 13, 0]
     assert told["win_shares"][0][1] == pytest.approx(12 / 13)
+
+
+def test_what_style_does_is_told_beside_the_ratings_and_comes_back_from_json(database: FeedbackDatabase) -> None:
+    store = FeedbackStore(database)
+    dressed, plain = "# Rain\n\n- **wet** and quite long too", "It is wet."
+    for number in range(20):
+        sides = (dressed, plain) if number % 4 else (plain, dressed)  # v1 is the dressed one, mostly
+        decided_duel(
+            store, f"person {number}", "v1", INITIAL, DuelOutcome.LEFT if number % 4 else DuelOutcome.RIGHT, sides
+        )
+    duels = store.snapshot().duels
+    assert contests_of(duels)[1].style == pytest.approx(((8 - 3) / (8 + 3), 1.0, 1.0, 1.0))
+    board = leaderboard(VersionRegistry(database).list(), duels)
+    v1 = next(rating for rating in board.ratings if rating.version == "v1")
+    assert v1.controlled is not None
+    assert v1.rating is not None
+    assert v1.controlled < v1.rating - 50  # who was dressed won, whichever version it was
+    assert [effect.name for effect in board.styles] == ["length", "headings", "lists", "bold"]
+    lines = in_lines(board, INITIAL)
+    assert lines[2].split()[4] == f"{v1.controlled:.0f}"
+    told = [line for line in lines if line.startswith("Style alone, between equal versions: ")]
+    assert len(told) == 4
+    assert f"one with headings against one without wins {board.styles[1].share:.0%} of decided duels" in told[1]
+    assert standings_from_json(json.loads(json.dumps(standings_to_json(board, INITIAL)))) == board
 
 
 def test_a_version_without_a_rank_is_explained(database: FeedbackDatabase) -> None:

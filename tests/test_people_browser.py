@@ -118,7 +118,9 @@ def test_a_user_sees_the_school_but_may_not_start_a_night_and_a_name_stays_text(
     with browsing(browser, guarded) as context:
         page = context.new_page()
         log_in(page, guarded, USER)
-        expect(page.locator("#start-hint")).to_contain_text("Only the owner may start a night", timeout=PATIENCE)
+        expect(page.locator("#start-hint")).to_contain_text(
+            "Only the owner may start, stop, resume or time nights", timeout=PATIENCE
+        )
         expect(page.locator("#train")).to_be_disabled()
         page.locator("#site-header summary").click()
         expect(page.locator("#site-header .name")).to_have_text(USER)

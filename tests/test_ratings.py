@@ -6,12 +6,11 @@ import random
 import pytest
 import torch
 
+from training.contests import Contest, Outcome
 from training.ratings import (
     POINTS,
     RIDGE,
-    Contest,
     Leaderboard,
-    Outcome,
     _curvature,
     _slope,
     comparable,

@@ -17,7 +17,7 @@ from nightschool.feedback import FeedbackStore
 from nightschool.records import INITIAL
 from nightschool.registry import VersionRegistry
 from nightschool.schema import FeedbackDatabase
-from nightschool.standings import Leaderboard, Rating
+from nightschool.standings import Leaderboard, Rating, StyleEffect
 from tests.lineage import V1, V2, V3, V4, V5
 from tests.test_version_room import School
 from training.leaderboard import leaderboard
@@ -203,6 +203,29 @@ def test_the_leaderboard_shows_ratings_intervals_ranks_and_the_matrix(
     assert shown.count('class="won"') == shown.count('class="lost"')  # each pair is seen from both sides
     assert f"{V3} won" in shown
     assert "answers now" in told
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_style_aside_stands_beside_the_ratings_where_replies_differed_in_style(language: Language) -> None:
+    words = Words(language)
+    ratings = (
+        Rating("a", 4, 4, 0, 0, 1100.0, 900.0, 1300.0, None, 1044.4, 800.2, 1288.8),
+        Rating("b", 4, 0, 0, 4, 1000.0, 900.0, 1100.0, None, 1000.0, 901.0, 1099.0),
+        Rating("c", 0, 0, 0, 0, None, None, None, None, None, None, None),
+    )
+    effects = (StyleEffect("length", 0.61, 0.52, 0.693), StyleEffect("bold", 0.4, 0.1, 0.7))
+    shares = ((None, 1.0), (0.0, None))
+    board = Leaderboard(ratings, 4, 2, "people", 0.5, ("a", "b"), shares, ((0, 4), (4, 0)), effects)
+    shown = leaderboard_view.leaderboard(Board(board, True, "", ""), "a", words)
+    assert '<td class="style" title="800 – 1289">1044</td>' in shown
+    assert '<td class="style">–</td>' in shown
+    told = text_of(shown)
+    for part in ("61%", "52%", "69%", "40%", words("versions.column_style"), words("versions.style_told")):
+        assert part in told
+    assert words("versions.style_lists", share="40%", low="10%", high="70%") not in told
+    plain = leaderboard_view.leaderboard(Board(replace(board, styles=()), True, "", ""), "a", words)
+    assert words("versions.column_style") not in text_of(plain)
+    assert shown.count("<td") - shown.count("</td>") == plain.count("<td") - plain.count("</td>") == 0
 
 
 def test_an_interval_lies_where_it_belongs_on_the_scale() -> None:

@@ -7,8 +7,10 @@ neither was preferred.
 from collections.abc import Sequence
 
 from nightschool.records import Duel, DuelOutcome, Version
-from nightschool.standings import Leaderboard, Rating
-from training.ratings import Contest, Outcome, rate
+from nightschool.standings import Leaderboard, Rating, StyleEffect
+from training.contests import Contest, Outcome
+from training.ratings import rate
+from training.style import lead, style_of
 
 OUTCOMES = {
     DuelOutcome.LEFT: Outcome.LEFT,
@@ -26,7 +28,14 @@ def leaderboard(versions: Sequence[Version], duels: Sequence[Duel]) -> Leaderboa
 def contests_of(duels: Sequence[Duel]) -> list[Contest]:
     """Decided duels between two different versions of ours; imported ones were written by none."""
     return [
-        Contest(duel.left.version, duel.right.version, OUTCOMES[duel.outcome], duel.person_id, duel.conversation_id)
+        Contest(
+            duel.left.version,
+            duel.right.version,
+            OUTCOMES[duel.outcome],
+            duel.person_id,
+            duel.conversation_id,
+            lead(style_of(duel.left), style_of(duel.right)),
+        )
         for duel in duels
         if duel.outcome is not None
         and duel.left.version is not None
@@ -43,14 +52,30 @@ def in_lines(board: Leaderboard, champion: str) -> list[str]:
     lines = [
         f"{board.duels} duels decided by {people}; 95 % intervals by drawing {board.drawn}; the initial model is at "
         "1000.",
-        f"{'rank':>4}   {'version':<16} {'rating':>6}  {'interval':>11}  {'duels':>5}  won-tied-lost",
+        "rank   version          rating     interval  style aside  duels  won-tied-lost",
     ]
     lines += [_line(rating, champion) for rating in board.ratings]
     if any(rating.rank is None and rating.rating is not None for rating in board.ratings):
         lines.append("No rank: the votes cannot tell that version from any other yet.")
     if any(rating.rating is None for rating in board.ratings):
         lines.append("No rating: no duel connects that version with the others.")
-    return [*lines, "", *_matrix(board)]
+    return [*lines, *map(_effect, board.styles), "", *_matrix(board)]
+
+
+STYLES_TOLD = {
+    "length": "an answer half as long again",
+    "headings": "one with headings against one without",
+    "lists": "one with a list against one without",
+    "bold": "one with bold words against one without",
+}
+
+
+def _effect(style: StyleEffect) -> str:
+    """What a style does by itself."""
+    return (
+        f"Style alone, between equal versions: {STYLES_TOLD[style.name]} wins {style.share:.0%} of decided duels "
+        f"({style.low:.0%} to {style.high:.0%})."
+    )
 
 
 def _matrix(board: Leaderboard) -> list[str]:
@@ -74,5 +99,6 @@ def _line(rating: Rating, champion: str) -> str:
     rank = "-" if rating.rank is None else str(rating.rank)
     number = "-" if rating.rating is None else f"{rating.rating:.0f}"
     interval = "" if rating.low is None or rating.high is None else f"{rating.low:.0f}..{rating.high:.0f}"
+    aside = "-" if rating.controlled is None else f"{rating.controlled:.0f}"
     score = f"{rating.wins}-{rating.ties}-{rating.losses}"
-    return f"{rank:>4} {mark} {rating.version:<16} {number:>6}  {interval:>11}  {rating.duels:>5}  {score}"
+    return f"{rank:>4} {mark} {rating.version:<16} {number:>6}  {interval:>11}  {aside:>11}  {rating.duels:>5}  {score}"

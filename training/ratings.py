@@ -8,19 +8,19 @@ Intervals come from drawing whole people with replacement (from conversations wh
 one person are not independent. Few votes that all agree would make such an interval too narrow, so each is at least as
 wide as the curvature of the likelihood says. Departures from Chatbot Arena (arXiv 2403.04132): clusters are drawn, not
 votes; a version that nothing connects with the others is not rated; and where the data cannot tell a version from any
-other it gets no rank.
+other it gets no rank. Beside each rating stands the one with style controlled (`style_control`).
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor
 
 from nightschool.records import INITIAL
 from nightschool.standings import Leaderboard, Rating
+from training.contests import Contest, Outcome
+from training.style_control import TWO_SIDED, Controlled, bounds_of, control_style
 
 RIDGE = 0.1
 """Precision of the prior on each strength: a standard deviation of 3.2 (550 points of Elo)."""
@@ -33,23 +33,6 @@ POINTS = 400 / math.log(10)
 STEPS = 30
 
 
-class Outcome(StrEnum):
-    LEFT = "left"
-    RIGHT = "right"
-    TIE = "tie"
-
-
-@dataclass(frozen=True)
-class Contest:
-    """One decided duel between two different versions."""
-
-    left: str
-    right: str
-    outcome: Outcome
-    person: str
-    conversation: str
-
-
 def rate(versions: Sequence[str], contests: Sequence[Contest], *, seed: int = 0, draws: int = DRAWS) -> Leaderboard:
     """Rate `versions` (every one a contest names among them) by what people decided."""
     place = {version: index for index, version in enumerate(versions)}
@@ -57,22 +40,22 @@ def rate(versions: Sequence[str], contests: Sequence[Contest], *, seed: int = 0,
     rated = comparable(versions, beats + ties)
     chosen = torch.tensor([place[version] for version in rated], dtype=torch.long)
     strength, low, high, log_nu, drawn = torch.zeros(0), torch.zeros(0), torch.zeros(0), None, "people"
+    controlled: Controlled | None = None
     among = [contest for contest in contests if contest.left in rated and contest.right in rated]
     if among:
         own = {version: index for index, version in enumerate(rated)}
         strength, log_nu, spread = fit(beats[chosen][:, chosen], ties[chosen][:, chosen])
         drawn, clusters = clusters_of(among)
         low, high = intervals(among, clusters, own, strength, spread, seed=seed, draws=draws)
-    points = {
-        version: tuple(1000.0 + POINTS * float(row[index] - _anchor(strength, rated)) for row in (strength, low, high))
-        for index, version in enumerate(rated if among else ())
-    }
+        controlled = control_style(rated, among, clusters, ridge=RIDGE)
+    points = _points(rated, strength, low, high) if among else {}
+    others = _points(rated, *bounds_of(controlled)) if controlled is not None else {}
     ranks = ranks_of({version: (values[1], values[2]) for version, values in points.items()})
     order = sorted(versions, key=lambda version: -points[version][0] if version in points else math.inf)
     sort = torch.tensor([place[version] for version in order], dtype=torch.long)
     beats, ties = beats[sort][:, sort], ties[sort][:, sort]
     return Leaderboard(
-        ratings=tuple(_rating(version, row, beats, ties, points, ranks) for row, version in enumerate(order)),
+        ratings=tuple(_rating(version, row, beats, ties, points, others, ranks) for row, version in enumerate(order)),
         duels=len(contests),
         people=len({contest.person for contest in contests}),
         drawn=drawn,
@@ -80,7 +63,17 @@ def rate(versions: Sequence[str], contests: Sequence[Contest], *, seed: int = 0,
         versions=tuple(order),
         win_shares=_win_shares(beats, ties),
         meetings=tuple(tuple(int(count) for count in row) for row in (beats + beats.T + ties).tolist()),
+        styles=() if controlled is None else controlled.effects,
     )
+
+
+def _points(versions: Sequence[str], *strengths: Tensor) -> dict[str, tuple[float, ...]]:
+    """Of each version its strengths [versions] on Elo's scale, the first of the initial model at 1000."""
+    anchor = _anchor(strengths[0], versions)
+    return {
+        version: tuple(1000.0 + POINTS * float(row[index] - anchor) for row in strengths)
+        for index, version in enumerate(versions)
+    }
 
 
 def tallies(contests: Sequence[Contest], place: dict[str, int]) -> tuple[Tensor, Tensor]:
@@ -217,7 +210,7 @@ def intervals(
                 beats[:, winner, other] = counts[:, column]
         every.append(fit_all(beats, ties)[0])
     drawn = torch.cat(every)
-    tail, half = (1 - CONFIDENCE) / 2, 1.96 * errors
+    tail, half = (1 - CONFIDENCE) / 2, TWO_SIDED * errors
     return (
         torch.minimum(drawn.quantile(tail, 0), strength - half),
         torch.maximum(drawn.quantile(1 - tail, 0), strength + half),
@@ -269,11 +262,15 @@ def _rating(
     beats: Tensor,
     ties: Tensor,
     points: dict[str, tuple[float, ...]],
+    others: dict[str, tuple[float, ...]],
     ranks: dict[str, int | None],
 ) -> Rating:
     wins, losses, drawn = int(beats[row].sum()), int(beats[:, row].sum()), int(ties[row].sum())
     rating, low, high = points.get(version, (None, None, None))
-    return Rating(version, wins + losses + drawn, wins, drawn, losses, rating, low, high, ranks.get(version))
+    controlled = others.get(version, (None, None, None))
+    return Rating(
+        version, wins + losses + drawn, wins, drawn, losses, rating, low, high, ranks.get(version), *controlled
+    )
 
 
 def _win_shares(beats: Tensor, ties: Tensor) -> tuple[tuple[float | None, ...], ...]:

@@ -41,8 +41,9 @@ def _note(board: Board, words: Words) -> str:
 
 def _table(found: Leaderboard, champion: str, words: Words) -> str:
     scale = scale_of(found.ratings)
-    rows = "".join(_row(rating, champion, scale, words) for rating in found.ratings)
-    columns = ("rank", "version", "rating", "interval", "duels", "score")
+    dressed = bool(found.styles)
+    rows = "".join(_row(rating, champion, scale, words, dressed=dressed) for rating in found.ratings)
+    columns = ("rank", "version", "rating", "interval", *(["style"] if dressed else []), "duels", "score")
     head = "".join(f'<th scope="col" class="{name}">{_text(words, f"column_{name}")}</th>' for name in columns)
     unit = words("versions.people" if found.drawn == "people" else "versions.conversations")
     key = "board_told_one" if found.people == 1 else "board_told"
@@ -56,7 +57,27 @@ def _table(found: Leaderboard, champion: str, words: Words) -> str:
     return (
         f'<p class="quiet">{told}{notes}</p><div class="scroll"><table class="ratings"><thead><tr>{head}</tr></thead>'
         f'<tbody>{rows}</tbody><tfoot aria-hidden="true"><tr><td colspan="3"></td><td class="interval">{axis}</td>'
-        '<td colspan="2"></td></tr></tfoot></table></div>'
+        f'<td colspan="{3 if dressed else 2}"></td></tr></tfoot></table></div>{_styles(found, words)}'
+    )
+
+
+def _styles(found: Leaderboard, words: Words) -> str:
+    """What "style aside" means, and what each style does by itself."""
+    if not found.styles:
+        return ""
+    effects = [
+        _text(
+            words,
+            f"style_{effect.name}",
+            share=f"{effect.share:.0%}",
+            low=f"{effect.low:.0%}",
+            high=f"{effect.high:.0%}",
+        )
+        for effect in found.styles
+    ]
+    return (
+        f'<p class="quiet styles">{_text(words, "style_told")} {_text(words, "style_effects")}</p>'
+        f'<ul class="quiet styles"><li>{"</li><li>".join(effects)}</li></ul>'
     )
 
 
@@ -72,20 +93,32 @@ def scale_of(ratings: Sequence[Rating]) -> tuple[float, float, list[float]]:
     return marks[0], marks[-1], marks
 
 
-def _row(rating: Rating, champion: str, scale: tuple[float, float, list[float]], words: Words) -> str:
+def _row(rating: Rating, champion: str, scale: tuple[float, float, list[float]], words: Words, *, dressed: bool) -> str:
     name = html.escape(rating.version)
     mark = f' <span class="badge answers">{_text(words, "state_answers")}</span>' if rating.version == champion else ""
     score = f"{rating.wins}–{rating.ties}–{rating.losses}"
-    narrow = f'<small class="narrow">{_text(words, "score_narrow", duels=rating.duels, score=score)}</small>'
+    aside = "–" if rating.controlled is None else f"{rating.controlled:.0f}"
+    narrow = _text(words, "score_narrow", duels=rating.duels, score=score)
+    style = ""
+    if dressed:
+        narrow += f"<br>{_text(words, 'style_narrow', rating=aside)}"
+        style = f'<td class="style"{_title(rating)}>{aside}</td>'
     number, interval = "–", ""
     if rating.rating is not None and rating.low is not None and rating.high is not None:
         number = f"{rating.rating:.0f}"
         interval = _interval(rating.rating, rating.low, rating.high, scale)
     return (
         f'<tr><td class="rank">{"–" if rating.rank is None else rating.rank}</td>'
-        f'<th scope="row" class="version"><span>{name}</span>{mark}{narrow}</th><td class="rating">{number}</td>'
-        f'<td class="interval">{interval}</td><td class="duels">{rating.duels}</td><td class="score">{score}</td></tr>'
+        f'<th scope="row" class="version"><span>{name}</span>{mark}<small class="narrow">{narrow}</small></th>'
+        f'<td class="rating">{number}</td><td class="interval">{interval}</td>{style}'
+        f'<td class="duels">{rating.duels}</td><td class="score">{score}</td></tr>'
     )
+
+
+def _title(rating: Rating) -> str:
+    if rating.controlled_low is None or rating.controlled_high is None:
+        return ""
+    return f' title="{rating.controlled_low:.0f} – {rating.controlled_high:.0f}"'
 
 
 def _interval(rating: float, low: float, high: float, scale: tuple[float, float, list[float]]) -> str:
