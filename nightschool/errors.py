@@ -21,6 +21,10 @@ class DamagedVersion(NightSchoolError):
     """A version's files do not match its manifest, or belong to another base model."""
 
 
+class ChampionChanged(NightSchoolError):
+    """Another version answers than the one that a new version was compared with."""
+
+
 class ModelUnavailable(NightSchoolError):
     """The base model cannot be loaded."""
 

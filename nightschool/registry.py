@@ -11,7 +11,7 @@ from typing import Any
 
 from nightschool import night_reading, version_lineage
 from nightschool.championship import champion_of, end_probation, is_open, move_champion, open_probation, terms_of
-from nightschool.errors import BadInput, UnknownVersion
+from nightschool.errors import BadInput, ChampionChanged, UnknownVersion
 from nightschool.ids import new_id, utc_now
 from nightschool.records import Curves, Figures, Night, NightState, Probation, Term, VerdictKind, Version
 from nightschool.said import Said
@@ -73,9 +73,15 @@ class VersionRegistry:
         """Register a version whose folder is complete on disk, with the (kind, id) of each judgement that made it.
 
         With a reason it becomes the champion, with a rival it is on probation beside that one, in the same
-        transaction: no kill can leave one without the other.
+        transaction: no kill can leave one without the other. Raises `ChampionChanged`, and registers nothing, where the
+        rival does not answer any more.
         """
         with self._database.write() as db:
+            if rival is not None and (answering := champion_of(db)) != rival:
+                raise ChampionChanged(
+                    f"The version {version.id} was compared with {rival}, and {answering} answers now; compare it with "
+                    "that one, or promote it by hand."
+                )
             db.table("versions").insert(
                 {
                     "id": version.id,

@@ -15,6 +15,7 @@ _check = mutants_of(
 _swapped = mutants_of("nightschool/version_check.py", "tests/test_version_folder.py")
 _files = mutants_of("nightschool/files.py", "tests/test_files.py")
 _championship = mutants_of("nightschool/championship.py", "tests/test_registry.py")
+_registry = mutants_of("nightschool/registry.py", "tests/test_registry.py", "tests/test_night_stages.py")
 
 VERSIONS_MUTANTS = (
     _timetable(
@@ -66,5 +67,10 @@ VERSIONS_MUTANTS = (
     _files("a changed file is as good", "if sha256_of(path) != digest:", "if False:"),
     _files("a file more is as good", 'return f"{name} was added"', "return None"),
     _files("a folder is replaced only where none is", "if target.exists():", "if False:"),
+    _registry(
+        "who promotes by hand is overridden",
+        "(answering := champion_of(db)) != rival",
+        "(answering := champion_of(db)) == ''",
+    ),
     _championship("promoted without a trace", 'db.table("promotions").insert(', "dict("),
 )

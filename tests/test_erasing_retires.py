@@ -36,9 +36,9 @@ def bob(store: FeedbackStore) -> Judged:
 
 
 def add(registry: VersionRegistry, name: str, parent: str, *sources: tuple[str, str]) -> None:
-    """A promoted version, watched beside the one it grew from."""
+    """A promoted version, watched beside the one that answers."""
     version = Version(name, parent, utc_now(), None, "base", "manifest", VerdictKind.PROMOTED)
-    registry.add(version, sources, promote_because="better", rival=parent)
+    registry.add(version, sources, promote_because="better", rival=registry.champion().id)
 
 
 @pytest.fixture

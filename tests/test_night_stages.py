@@ -1,5 +1,6 @@
 """What a night that was interrupted takes up again, and what it must not."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -8,20 +9,34 @@ import pytest
 
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
+from nightschool.files import manifest_fault
+from nightschool.ids import utc_now
 from nightschool.model import BaseModel
 from nightschool.records import INITIAL, NightState, VerdictKind, Version
 from nightschool.registry import NightBook, VersionRegistry
+from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import load_settings
 from tests.seeding import preferences_by_taste
-from tests.training_fixtures import tiny_base
+from tests.training_fixtures import random_head, tiny_base
+from training import night_stages
+from training.candidate import save_candidate
 from training.effort import EFFORTS
+from training.judgements import Judgements
 from training.night_log import NightLog
-from training.night_stages import NightPlan, Stages
+from training.night_stages import Made, NightPlan, Stages
 from training.night_work import NightWork
 from training.nightly import resume_night
+from training.policy import Policy
 from training.ppo import TIME_IS_UP
+from training.reward_fit import HeldOut
+from training.reward_ladder import FittedReward
+from training.reward_metrics import measure
+from training.reward_model import RewardModel
+from training.rollout_record import read_iterations
 from training.shortage import Shortage
+from training.trunk import SplitModel
+from training.verdict import CHANGED_BY_HAND
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +138,49 @@ def test_a_night_that_had_hardly_time_to_learn_says_so(
     said = stages.practised_little()
     assert (f"PPO had time for {iterations} of 4 iterations, so" in said.en) is is_told
     assert bool(said.zh) is is_told
+
+
+def _made(base: BaseModel, judgements: Judgements) -> Made:
+    split = SplitModel(base, top_layers=2)
+    metrics = measure([HeldOut(judgement, 0.3, 0.6) for judgement in judgements.all])
+    models = [RewardModel(split, random_head(split, seed)) for seed in (0, 1)]
+    fitted = FittedReward(models[0], metrics, models[1], metrics, 0.3, "head", ())
+    rollouts = read_iterations([])
+    return Made(Policy(split, seed=0), fitted, base, judgements, rollouts)
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_champion_that_is_changed_by_hand_while_a_version_is_saved_stays(
+    tmp_path: Path, database: FeedbackDatabase, base: BaseModel, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    registry, said = VersionRegistry(database), list[str]()
+    stages = _stages(database, tmp_path, NightBook(database).start("quick", 1, practice=False), said)
+    judgements = stages.judgements()
+    stages.begin(judgements)
+    by_hand = Version("v1", INITIAL, utc_now(), None, "base", "sha", VerdictKind.HELD)
+    registry.add(by_hand, [])
+
+    def save(*given: object) -> Version:
+        saved = save_candidate(*given)  # type: ignore[arg-type]
+        if changed and registry.champion().id == INITIAL:
+            registry.promote("v1", "by the owner, in this very moment")
+        return saved
+
+    monkeypatch.setattr(night_stages, "save_candidate", save)
+    better = Said("It is better.", "它更好。")
+    version, verdict, reason = stages.save(_made(base, judgements), VerdictKind.PROMOTED, better)
+    told = json.loads((tmp_path / "versions" / version / "report.json").read_text(encoding="utf-8"))
+    assert registry.get(version).verdict == verdict == told["verdict"]
+    assert told["reason"] == reason.en
+    assert manifest_fault(tmp_path / "versions" / version) is None
+    assert {path.name for path in (tmp_path / "versions").iterdir() if path.name[0] == "v"} == {version}
+    if changed:
+        assert (registry.champion().id, verdict, reason) == ("v1", VerdictKind.HELD, CHANGED_BY_HAND)
+        assert registry.probations() == ()
+        assert any("was compared with initial, and v1 answers now" in line for line in said)
+    else:
+        assert (registry.champion().id, verdict, reason) == (version, VerdictKind.PROMOTED, better)
+        assert [each.version_id for each in registry.probations()] == [version]
 
 
 def test_a_night_whose_folder_cannot_be_read_ends_with_a_report_that_says_so(

@@ -130,7 +130,7 @@ def test_many_votes_of_one_day_count_three(school: School) -> None:
 
 def test_ties_other_duels_and_votes_of_people_who_said_no_do_not_count(school: School) -> None:
     version = Version("v1", INITIAL, utc_now(), None, "base", "sha", VerdictKind.HELD)
-    school.registry.add(version, [])
+    school.registry.add(version, [], promote_because="a test")
     decided_duel(school.store, "ann", "v1", INITIAL, DuelOutcome.LEFT)
     _add(school.registry, "v2", promoted=False, rival="v1")
     decided_duel(school.store, "ann", "v2", "v1", DuelOutcome.TIE)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nightschool.errors import UnknownVersion
+from nightschool.errors import ChampionChanged, UnknownVersion
 from nightschool.records import INITIAL, NightState, VerdictKind, Version
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.schema import FeedbackDatabase
@@ -136,6 +136,20 @@ def test_a_version_and_its_promotion_are_one_transaction(registry: VersionRegist
         registry.add(version("v1"), [("duel", "d1")], promote_because="better")
     assert [known.id for known in registry.list()] == [INITIAL]
     assert registry.champion().id == INITIAL
+
+
+@pytest.mark.parametrize("reason", ["better", None])
+def test_a_version_that_was_compared_with_a_champion_that_answers_no_more_is_not_registered(
+    registry: VersionRegistry, reason: str | None
+) -> None:
+    registry.add(version("v1"), [("duel", "d1")], promote_because="by hand, while v2 was saved")
+    compared = replace(version("v2"), verdict=VerdictKind.PROMOTED)
+    with pytest.raises(ChampionChanged, match="v2 was compared with initial, and v1 answers now"):
+        registry.add(compared, [("duel", "d2")], promote_because=reason, rival=INITIAL)
+    assert [known.id for known in registry.list()] == [INITIAL, "v1"]
+    assert registry.champion().id == "v1"
+    assert registry.probations() == ()
+    registry.add(compared, [("duel", "d2")], promote_because=reason, rival="v1")
 
 
 def test_a_version_whose_receipts_cannot_be_stored_is_not_registered(registry: VersionRegistry) -> None:

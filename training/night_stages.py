@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from nightschool.errors import ChampionChanged
 from nightschool.feedback import FeedbackStore
 from nightschool.files import manifest_fault
 from nightschool.ids import utc_now
@@ -59,6 +60,7 @@ from training.rollout import SCORE_LIMIT, Drawing, Rollout, draw
 from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
 from training.split import Side
 from training.trunk import SplitModel
+from training.verdict import CHANGED_BY_HAND
 from training.version_report import told_twice
 
 KEPT_SETTINGS = ("model", "dtype", "temperature", "max_new_tokens", "reward_start", "lora_layers")
@@ -75,6 +77,17 @@ class NightPlan:
     effort: Effort
     seed: int
     practice: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a night made, to be kept as a version."""
+
+    policy: Policy
+    fitted: FittedReward
+    base: BaseModel
+    judgements: Judgements
+    rollouts: pa.Table
 
 
 class Stages:
@@ -361,22 +374,22 @@ class Stages:
             f"{exam.reward_after:+.2f}, KL {exam.kl:.2f}."
         )
 
-    def save(
-        self,
-        policy: Policy,
-        fitted: FittedReward,
-        base: BaseModel,
-        judgements: Judgements,
-        rollouts: pa.Table,
-        verdict: VerdictKind,
-        reason: Said,
-    ) -> Version:
+    def save(self, made: Made, verdict: VerdictKind, reason: Said) -> tuple[str, VerdictKind, Said]:
+        """The version's id, its verdict and why: a champion that was changed by hand in this moment stays."""
+        try:
+            return self._save(made, verdict, reason), verdict, reason
+        except ChampionChanged as changed:
+            self.log.say(str(changed))
+            held = VerdictKind.HELD
+            return self._save(made, held, CHANGED_BY_HAND), held, CHANGED_BY_HAND
+
+    def _save(self, made: Made, verdict: VerdictKind, reason: Said) -> str:
         version = Version(
             id="",
             parent_id=self.champion_before,
             created_at=utc_now(),
             night_id=self.id,
-            base_fingerprint=base.fingerprint,
+            base_fingerprint=made.base.fingerprint,
             manifest_sha256=None,
             verdict=verdict,
         )
@@ -385,20 +398,20 @@ class Stages:
             self.plan.settings.versions,
             self.registry.next_number(),
             version,
-            policy,
-            fitted.model,
-            fitted.examiner,
+            made.policy,
+            made.fitted.model,
+            made.fitted.examiner,
             report,
             self.receipts,
-            rollouts,
+            made.rollouts,
             self.work.folder,
         )
         promoted = verdict is VerdictKind.PROMOTED
         self.registry.add(
             version,
-            judgements.sources(),
+            made.judgements.sources(),
             promote_because=reason.en if promoted else None,
             rival=self.champion_before if promoted or verdict is VerdictKind.PROBATION else None,
         )
         self.log.say(f"Version {version.id} is saved.")
-        return version
+        return version.id

@@ -24,13 +24,13 @@ from training.invariants import TrainingBroken
 from training.night_alarm import look_over
 from training.night_lock import night_lock
 from training.night_log import NightLog
-from training.night_stages import KEPT_SETTINGS, NightPlan, Stages
+from training.night_stages import KEPT_SETTINGS, Made, NightPlan, Stages
 from training.night_work import NightWork, sweep
 from training.prompts import practice_prompts
 from training.reward_metrics import THE_EXAMINER, gate
 from training.rollout import Drawing
 from training.shortage import shortage_of
-from training.verdict import decide, is_better
+from training.verdict import CHANGED_BY_HAND, decide, is_better
 from training.version_report import reason_of, report_of, told_twice
 
 
@@ -97,9 +97,6 @@ def _run(plan: NightPlan, database: FeedbackDatabase, night_id: str, echo: Calla
 
 
 UNCHANGED = Said("Nothing was changed.", "未做任何改动。")
-CHANGED_BY_HAND = Said(
-    "The champion was changed by hand during the night; it stays.", "训练期间有人手动更换了现任版本；保持不变。"
-)
 
 
 def judgements_gone(count: int) -> Said:
@@ -215,10 +212,11 @@ class _Night:
                 verdict, reason = VerdictKind.HELD, CHANGED_BY_HAND
             elif taken_back := self.stages.taken_back(judgements):
                 verdict, reason = VerdictKind.HELD, judgements_gone(taken_back)
-            version = self.stages.save(policy, fitted, base, judgements, rollouts, verdict, reason)
+            product = Made(policy, fitted, base, judgements, rollouts)
+            version, verdict, reason = self.stages.save(product, verdict, reason)
         with self._stage("coevolution"):
             coevolve(self.plan.settings, self.registry, base, self.log.say)
-        return verdict, reason, version.id
+        return verdict, reason, version
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

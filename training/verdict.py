@@ -18,6 +18,9 @@ LEAST_PROMPTS = 128
 """With fewer nothing is promoted, and a real gain is easily missed: of 60 % wins, 73 % are seen at 128 prompts and 39 %
 at 64."""
 SIGN_LEVEL = 0.05
+CHANGED_BY_HAND = Said(
+    "The champion was changed by hand during the night; it stays.", "训练期间有人手动更换了现任版本；保持不变。"
+)
 STAYS = Said("The champion stays.", "继续由现任版本回答。")
 
 Promotion = Literal["exam", "probation", "manual"]
