@@ -2,7 +2,7 @@
 
 `STAND_IN` says what happens: `verdict` ends with one, `waits` runs until it is stopped or killed, `deaf` runs until it
 is killed, `silent` ends without a row, `stumbles` ends with a sentence and status 1 before it writes a row, `dawdles`
-writes no row.
+writes no row, `late` is asked to stop before it has a row, and writes it all the same.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -35,6 +35,11 @@ def main() -> int:
         return 3
     if behaviour == "dawdles":
         time.sleep(600)
+    if behaviour == "late":
+        stop_when_asked()
+        with suppress(KeyboardInterrupt):
+            print("Loading the model.", flush=True)
+            time.sleep(600)
     if behaviour == "stumbles":
         print("Loading the model.")
         print("The model 'nobody/knows' could not be loaded; give another one.", file=sys.stderr)
@@ -73,6 +78,8 @@ def run(book: NightBook, given: argparse.Namespace, behaviour: str) -> None:
     book.start_stage(night_id, 0, "snapshot")
     book.stage_progress(night_id, 0, 0.5, "half of it")
     try:
+        if behaviour == "late":
+            raise KeyboardInterrupt
         while behaviour in {"waits", "deaf"}:
             time.sleep(0.05)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -243,6 +244,22 @@ def test_a_night_is_cancelled_before_it_has_a_row(nights_that: Start) -> None:
     nights.cancel()
     status = ended(nights)
     assert (status.phase, status.sentence) == (Phase.NOT_STARTED, CANCELLED)
+
+
+def test_a_night_that_gets_its_row_after_it_was_asked_to_stop_is_still_the_one_that_was_asked(
+    nights_that: Start,
+) -> None:
+    nights = nights_that("late")
+    nights.start("quick", practice=False)
+    wait_until(lambda: "Loading" in nights.log_path.read_text(encoding="utf-8"))
+    assert nights.status().phase is Phase.STARTING
+    nights.cancel()
+    wait_until(lambda: nights.status().phase is Phase.ENDED)
+    night = nights.status().night
+    assert night is not None
+    assert (night.state, night.reason) == (NightState.INTERRUPTED, "The night was stopped by hand.")
+    wait_until(lambda: "night-stopper" not in {thread.name for thread in threading.enumerate()})
+    nights.cancel()  # a second click that comes after the end
 
 
 def test_where_no_night_runs_there_is_nothing_to_cancel_or_resume(nights_that: Start) -> None:

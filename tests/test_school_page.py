@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Page, expect
 
 from nightschool.records import NightState, VerdictKind
@@ -177,6 +178,28 @@ def test_a_night_of_the_list_leads_to_its_report_and_back(page: Page, site: Site
         page.locator("#report a").click()
         expect(page.locator("#night-card")).to_contain_text("interrupted", timeout=PATIENCE)
         expect(page.locator("#report")).not_to_contain_text("It is held.")
+
+
+@pytest.fixture
+def thorough(site: Site) -> Iterator[str]:
+    """A thorough night at work, whose process this is; afterwards there was none."""
+    book = NightBook(site.database)
+    with FileLock(f"{site.database.path}.night.lock"):
+        night_id = book.start("thorough", 3, practice=False)
+        yield night_id
+    with site.database.write() as db:
+        db.table("nights").delete(night_id)
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("thorough")
+def test_a_page_that_is_opened_during_a_night_shows_that_nights_effort(page: Page, site: Site) -> None:
+    with watched(page):
+        page.goto(f"{site.url}/school")
+        expect(page.locator("#effort").get_by_label("thorough")).to_be_checked()
+        expect(page.locator("#train")).to_be_disabled()
+        page.reload()
+        expect(page.locator("#effort").get_by_label("thorough")).to_be_checked()
 
 
 @pytest.mark.browser
