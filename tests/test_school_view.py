@@ -163,8 +163,9 @@ KINDS = {"duel": (30, 12), "ranking": (4, 0), "thumb": (9, 9), "correction": (1,
 
 def test_the_next_night_is_told_by_kind_with_what_is_new() -> None:
     shown = outlook_view.counts_line(Counted(KINDS, 23, 41.4, 0, False), "v7", ENGLISH)
-    for part in ("<b>30</b>", "12 new", "<b>2</b>", "<b>v7</b>"):
+    for part in ("<b>30</b>", "12 new", "<b>2</b>", "<b>v7</b>", "rankings", "correction<", "better second answers"):
         assert part in shown
+    assert "corrections" not in shown  # there is one
     assert "0 new" not in shown
 
 

@@ -142,7 +142,7 @@ def test_receipts_are_shown_with_their_hash_and_what_came_of_the_check(school: S
     found, figures = school.room.receipts.page(V5, 0), album.figures[V5]
     shown = version_sheets.receipts(V5, found, figures, ENGLISH)
     assert str(figures.training_set) in shown
-    assert f"{V5} was made from {sum(found.counts.values())} judgements of people:" in text_of(shown)
+    assert f"{V5} was made from {sum(found.counts.values())} judgements, given here or imported:" in text_of(shown)
     assert re.findall(r'data-act="receipts" data-version="[\w-]+" data-page="(-?\d+)"( disabled)?', shown) == [
         ("-1", " disabled"),
         ("1", ""),

@@ -14,7 +14,10 @@ from nightschool.needs import LEAST_NEW, LEAST_TRAINING, TRAIN_SHARE
 def counts_line(counted: Counted | str | None, champion: str, words: Words) -> str:
     """A tile for each kind of judgement with its new ones, and who answers now."""
     kinds = counted.kinds if isinstance(counted, Counted) else {}
-    cells = "".join(_tile(str(count), f"kind_{kind}", _new(new, words), words) for kind, (count, new) in kinds.items())
+    cells = "".join(
+        _tile(str(count), f"kind_{kind}_one" if count == 1 else f"kind_{kind}", _new(new, words), words)
+        for kind, (count, new) in kinds.items()
+    )
     return cells + _tile(champion, "answers_now", "", words)
 
 

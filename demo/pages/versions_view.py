@@ -220,7 +220,7 @@ def _rail(rail: Rail, state: State) -> str:
 
 def when(moment: str) -> str:
     """A stored moment to the minute, UTC."""
-    return html.escape(moment[:16].replace("T", " "))
+    return html.escape(moment[:16].replace("T", " ")) + " UTC"
 
 
 def button(act: str, version: str, label: str, kind: str, *, page: int = 0, enabled: bool = True) -> str:
