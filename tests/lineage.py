@@ -159,7 +159,7 @@ class Lineage:
 
     def _reply(self, talk: str, asked: str, version: str, text: str) -> str:
         reply = self._store.start_reply(talk, asked, version, Sampling(), 1, [1, self._asked], show=False)
-        self._store.finish_reply(reply, text, [len(text), 2], ReplyStatus.DONE)
+        self._store.finish_reply(reply, text, [*[len(text)] * len(text.split()), 2], ReplyStatus.DONE)
         return reply
 
     def _date_back(self, name: str, night: str, days: int) -> None:
