@@ -69,17 +69,18 @@ class Trial:
 
 
 def main() -> None:
-    words = _arguments()
+    words = arguments()
     wanted = [(taste, seed) for seed in range(words.seed, words.seed + words.seeds) for taste in words.tastes]
     # Processes of their own, each on its share of the cores: two on one thread each are faster than one on two.
     with ProcessPoolExecutor(words.jobs, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
-        trials = list(pool.map(_trial, wanted, [words] * len(wanted)))
+        trials = list(pool.map(trial_of, wanted, [words] * len(wanted)))
     if words.plot:
         plot(trials, words.plot)
     tell(summary(trials), as_json=words.json)
 
 
-def _trial(which: tuple[str, int], words: argparse.Namespace) -> Trial:
+def trial_of(which: tuple[str, int], words: argparse.Namespace) -> Trial:
+    """One run, or what was kept of it."""
     kept = kept_at(which, words)
     if kept is not None and kept.is_file():
         found = json.loads(kept.read_text(encoding="utf-8"))
@@ -111,7 +112,8 @@ def threads_of(jobs: int) -> int:
     return max((os.cpu_count() or 1) // jobs, 1)
 
 
-def _arguments() -> argparse.Namespace:
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command's words, or given ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="brevity, one seed, 4 iterations (under 5 minutes)")
     parser.add_argument("--seed", type=int, default=0)
@@ -135,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=256, help="with --reward fitted")
     parser.add_argument("--keep", type=Path, help="a folder for runs that have ended")
     parser.add_argument("--plot", type=Path, help="a .png or .svg file for gold reward against sqrt(KL)")
-    words = parser.parse_args()
+    words = parser.parse_args(given)
     if words.quick:
         words.tastes, words.seeds, words.iterations, words.minutes = ["brevity"], 1, 4, 3.0
     words.jobs = min(words.jobs, words.seeds * len(words.tastes))
