@@ -25,7 +25,7 @@ from tests.seeding import seed_taste
 from tests.served import SLOW, served
 from tests.tiny import make_tiny_model
 from tests.tiny_version import add_tiny_version
-from tests.watched import RECORD_ANSWERS
+from tests.watched import RECORD_ANSWERS, watched
 
 pytestmark = pytest.mark.browser
 
@@ -90,21 +90,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Demo
         add_tiny_version(database, folder / "versions", model, CHAMPION)
     with demo_running(folder, model) as running:
         yield running
-
-
-@contextmanager
-def watched(page: Page) -> Iterator[Page]:
-    """Fails at the end if a script broke or anything was asked of another host."""
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "request",
-        lambda request: (
-            faults.append(request.url) if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else None
-        ),
-    )
-    yield page
-    assert faults == []
 
 
 @pytest.fixture
