@@ -31,7 +31,6 @@ RECORD_ANSWERS = """
 def watched(page: Page) -> Iterator[Page]:
     """Fails at the end if a script broke or anything was asked of another host."""
     faults: list[str] = []
-    page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda told: faults.append(told.text) if "js_on_load" in told.text else None)
     page.on(

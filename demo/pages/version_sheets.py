@@ -93,7 +93,7 @@ def _row(row: ReceiptRow, words: Words) -> str:
         text = f'<span class="taint">{_text(words, "receipt_deleted")}</span>'
     else:
         text = f'<span class="users-own">{html.escape(_begun(row.text))}</span>'
-    moment = f"<time>{when(row.judged_at)}</time>" if row.judged_at else ""
+    moment = f"<time>{when(row.judged_at, words)}</time>" if row.judged_at else ""
     return f"<li><div><b>{label}</b>{moment}<code>{html.escape(row.id)}</code></div>{text}</li>"
 
 

@@ -26,7 +26,7 @@ def now_card(album: Album, words: Words, *, may_act: bool) -> str:
     """The version that answers, since when, and the way back to the one before."""
     champion = album.champion
     term = album.standings[champion.id].terms[-1:]
-    since = f'<span class="quiet">{_text(words, "since", moment=when(term[0].since))}</span>' if term else ""
+    since = f'<span class="quiet">{_text(words, "since", moment=when(term[0].since, words))}</span>' if term else ""
     back = ""
     if may_act and album.before is not None:
         key = "let_again" if album.is_later(album.before.id) else "roll_back_to"
@@ -60,7 +60,7 @@ def probation_card(watched: Watched | None, words: Words, *, may_act: bool) -> s
             + button("takeback", probation.version_id, _text(words, "take_back", version=probation.version_id), "stop")
             + "</div>"
         )
-    began = _text(words, "probation_since", moment=when(probation.started_at))
+    began = _text(words, "probation_since", moment=when(probation.started_at, words))
     return (
         f'<section class="watched"><h2>{_text(words, "probation")}</h2>'
         f"<p>{words(f'versions.{key}', **names)} {began}</p>"
@@ -104,7 +104,7 @@ def _row(version: Version, rail: Rail, album: Album, words: Words, *, may_act: b
     name = html.escape(version.id)
     parts = [
         f'<div class="head"><b class="name">{name}</b>{_badges(version, standing, deleted, words)}'
-        f"<time>{when(version.created_at)}</time></div>",
+        f"<time>{when(version.created_at, words)}</time></div>",
         _facts(version, figures, album.receipts.get(version.id, {}), words),
         _remarks(standing, figures, deleted, words),
         _acts(version, standing, deleted, words) if may_act else "",
@@ -131,7 +131,7 @@ def _facts(version: Version, figures: Figures | None, receipts: Mapping[str, int
         parent = html.escape(version.parent_id)
         facts.append(("parent", f'<a href="#version-{parent}">{parent}</a>'))
     if figures is not None:
-        facts.append(("night", f"{when(figures.started_at)}, {html.escape(_effort(figures, words))}"))
+        facts.append(("night", f"{when(figures.started_at, words)}, {html.escape(_effort(figures, words))}"))
     if figures is not None and figures.verdict is not None:
         facts.append(("verdict", _text(words, f"verdict_{figures.verdict}")))
     if figures is not None and figures.win_rate is not None:
@@ -174,7 +174,9 @@ def _remarks(standing: Standing, figures: Figures | None, deleted: int, words: W
         told.append(f'<p class="reason">{_text(words, "taken_back", reason=reason)}</p>')
     if standing.terms and standing.terms[-1].until is not None:
         term = standing.terms[-1]
-        told.append(f"<p>{_text(words, 'answered', since=when(term.since), until=when(str(term.until)))}</p>")
+        told.append(
+            f"<p>{_text(words, 'answered', since=when(term.since, words), until=when(str(term.until), words))}</p>"
+        )
     if standing.state is State.RETIRED:
         told.append(f'<p class="taint">{_text(words, "retired_means", count=deleted)}</p>')
     elif deleted:
@@ -218,9 +220,9 @@ def _rail(rail: Rail, state: State) -> str:
 # ---- inside ----------------------------------------------------------------------------------------------------------
 
 
-def when(moment: str) -> str:
+def when(moment: str, words: Words) -> str:
     """A stored moment to the minute, UTC."""
-    return html.escape(moment[:16].replace("T", " ")) + " UTC"
+    return _text(words, "moment", moment=moment[:16].replace("T", " "))
 
 
 def button(act: str, version: str, label: str, kind: str, *, page: int = 0, enabled: bool = True) -> str:
