@@ -40,6 +40,7 @@ class Nightly:
     ) -> None:
         self._nights, self._dates, self._clocks = nights, dates, clocks
         self._given, self._zone_name, self._effort, self._now = clock, zone_name, effort, now
+        clocks.begin(clock)
         if self.clock is not None:
             self._begin(self.clock, anew=False)
         self._scheduler = BackgroundScheduler(timezone=UTC)

@@ -16,6 +16,11 @@ class NightlyClock:
     def __init__(self, database: FeedbackDatabase) -> None:
         self._database = database
 
+    def begin(self, given: time | None) -> None:
+        """A server starts with `given`: a choice that stood in for another time is over for good."""
+        with self._database.write() as db:
+            db.execute("DELETE FROM nightly_clock WHERE instead_of IS NOT ?", [_text(given)])
+
     def in_force(self, given: time | None) -> time | None:
         """The time that holds where the server was started with `given`; None: no night begins by itself."""
         row = self._database.read().execute("SELECT clock, instead_of FROM nightly_clock").fetchone()

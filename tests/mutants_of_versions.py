@@ -36,6 +36,7 @@ VERSIONS_MUTANTS = (
         "if following.local_date in self._dates.decided():",
         "if False:",
     ),
+    _nightly("an old choice comes back", "        clocks.begin(clock)\n", ""),
     _clock("a changed setting is not seen", "if row is None or row[1] != _text(given):", "if row is None:"),
     _lineage(
         "what grew from a tainted version is sound", "for each in _line(version, parents)", "for each in [version]"

@@ -211,6 +211,7 @@ def test_of_the_page_and_the_command_whichever_changed_last_holds(nightly: Make)
     nightly(time(2, 30)).choose(time(4, 0))
     assert nightly(time(2, 30)).clock == time(4, 0)  # started again as before
     assert nightly(None).clock is None  # started otherwise
+    assert nightly(time(2, 30)).clock == time(2, 30)  # and again as at first: what was chosen then is over
     assert nightly(time(5, 0)).clock == time(5, 0)
     nightly(time(5, 0)).choose(None)
     assert nightly(time(5, 0)).clock is None
