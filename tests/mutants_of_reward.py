@@ -119,14 +119,15 @@ REWARD_MUTANTS = (
     _fit("ridge of a sample not scaled to all", "    ridge *= len(some) / len(judgements)", "    ridge *= 1.0"),
     _ladder(
         "examiner trained on train labels",
-        "make_batch(exam, row_of), examiner_ridge",
-        "make_batch(train + exam, row_of), examiner_ridge",
+        "make_batch(exam, row_of), ridge, smoothing=smoothing)\n    model",
+        "make_batch(others + exam, row_of), ridge, smoothing=smoothing)\n    model",
     ),
     _ladder(
         "examiner's ridge chosen on train labels",
-        "examiner_folds = cross_validate(features, exam, row_of)",
-        "examiner_folds = cross_validate(features, train, row_of)",
+        "ridge, out_of_fold = cross_validate(features, exam, row_of)",
+        "ridge, out_of_fold = cross_validate(features, others, row_of)",
     ),
+    _ladder("folds fitted to train labels", "cross_fit(features, exam, row_of", "cross_fit(features, others, row_of"),
     _ladder(
         "reward model trained on exam labels",
         "make_batch(train, row_of), ridge, smoothing",
@@ -139,8 +140,8 @@ REWARD_MUTANTS = (
     ),
     _ladder(
         "examiner checked on what it was fitted to",
-        "examiner_held = [*examiner_folds,",
-        "examiner_held = [*predict(features, examiner_head, exam, row_of),",
+        "held = [*out_of_fold, *predict(features, head, others, row_of)]",
+        "held = [*predict(features, head, exam, row_of), *predict(features, head, others, row_of)]",
     ),
     _ladder(
         "distrusted people counted",
