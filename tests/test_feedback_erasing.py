@@ -190,7 +190,7 @@ def test_no_row_of_any_table_holds_a_word_or_the_id_of_who_deleted_everything(
     empty = {table for table in tables if not rows(database, f"SELECT * FROM [{table}]")}
     assert empty == {
         "nights", "night_stages", "night_log", "night_metrics", "promotions", "receipts", "ended_sessions",
-        "erased_sources", "nightly_dates", "probations", "used_sources",
+        "erased_sources", "nightly_clock", "nightly_dates", "probations", "used_sources",
     }  # fmt: skip
     assert holding(mine)
     assert holding(CANARY)
