@@ -51,7 +51,7 @@ EXAM_MUTANTS = (
         "return self.folds.scores(self.examiner.head, pooled, components)",
         "return self.examiner.head.scores(pooled)",
     ),
-    _cross_fit("labels score their own prompts", "scores[own] = head.scores(pooled[own])", "own = own"),
+    _cross_fit("a fold's prompts are scored by the whole", "scores[own] = head.scores(pooled[own])", "own = own"),
     _cross_fit("a fold is fitted to itself", "for rest, _ in folds_of", "for _, rest in folds_of"),
     _cross_fit("the next fold's head", "places == place", "places == place + 1"),
     _cross_fit(
