@@ -15,7 +15,7 @@ from nightschool.schema import FeedbackDatabase
 from nightschool.standings import standings_from_json, standings_to_json
 from tests.duelling import add_version, decided_duel
 from training.__main__ import app
-from training.contests import Outcome
+from training.judgements import Preferred
 from training.leaderboard import contests_of, in_lines, leaderboard
 
 
@@ -39,8 +39,8 @@ def test_contests_are_decided_duels_of_two_versions_by_people_who_may_be_learned
     store.set_consent("eve", False)
     found = contests_of(store.snapshot().duels)
     assert [(c.left, c.right, c.outcome, c.person) for c in found] == [
-        ("v1", INITIAL, Outcome.LEFT, "ann"),
-        (INITIAL, "v1", Outcome.TIE, "bob"),
+        ("v1", INITIAL, Preferred.LEFT, "ann"),
+        (INITIAL, "v1", Preferred.TIE, "bob"),
     ]
 
 

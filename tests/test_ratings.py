@@ -6,7 +6,8 @@ import random
 import pytest
 import torch
 
-from training.contests import Contest, Outcome
+from training.contests import Contest
+from training.judgements import Preferred
 from training.ratings import (
     POINTS,
     RIDGE,
@@ -30,7 +31,7 @@ def contests(rows: str, person: str = "ann") -> list[Contest]:
     for number, row in enumerate(rows.split()):
         tie = "=" in row
         left, right = row.split("=" if tie else ">")
-        found.append(Contest(left, right, Outcome.TIE if tie else Outcome.LEFT, person, f"{person} {number}"))
+        found.append(Contest(left, right, Preferred.TIE if tie else Preferred.LEFT, person, f"{person} {number}"))
     return found
 
 
@@ -43,7 +44,7 @@ def simulated(
         left, right = chance.sample(names, 2)
         d = strength[left] - strength[right]
         weights = [math.exp(d / 2), math.exp(-d / 2), nu]
-        [outcome] = chance.choices([Outcome.LEFT, Outcome.RIGHT, Outcome.TIE], weights)
+        [outcome] = chance.choices([Preferred.LEFT, Preferred.RIGHT, Preferred.TIE], weights)
         found.append(Contest(left, right, outcome, f"person {chance.randrange(people)}", str(number)))
     return found
 
@@ -185,6 +186,6 @@ def test_the_matrix_counts_meetings_and_wins_in_the_order_of_the_ratings() -> No
 
 def test_which_side_a_version_stood_on_does_not_matter() -> None:
     votes = contests("v1>initial v1=initial v2>v1 initial>v2 v1>initial")
-    mirror = {Outcome.LEFT: Outcome.RIGHT, Outcome.RIGHT: Outcome.LEFT, Outcome.TIE: Outcome.TIE}
+    mirror = {Preferred.LEFT: Preferred.RIGHT, Preferred.RIGHT: Preferred.LEFT, Preferred.TIE: Preferred.TIE}
     turned = [Contest(c.right, c.left, mirror[c.outcome], c.person, c.conversation) for c in votes]
     assert by_name(rate(NAMES, turned)) == by_name(rate(NAMES, votes))

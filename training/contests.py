@@ -1,15 +1,9 @@
 """Decided duels as ratings see them."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from training.judgements import Preferred
 from training.style import PLAIN
-
-
-class Outcome(StrEnum):
-    LEFT = "left"
-    RIGHT = "right"
-    TIE = "tie"
 
 
 @dataclass(frozen=True)
@@ -18,7 +12,7 @@ class Contest:
 
     left: str
     right: str
-    outcome: Outcome
+    outcome: Preferred
     person: str
     conversation: str
     style: tuple[float, ...] = PLAIN

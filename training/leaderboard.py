@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 from nightschool.records import Duel, DuelOutcome, Version
 from nightschool.standings import Leaderboard, Rating, StyleEffect
-from training.contests import Contest, Outcome
+from training.contests import Contest
+from training.judgements import Preferred
 from training.ratings import rate
 from training.style import lead, style_of
 
 OUTCOMES = {
-    DuelOutcome.LEFT: Outcome.LEFT,
-    DuelOutcome.RIGHT: Outcome.RIGHT,
-    DuelOutcome.TIE: Outcome.TIE,
-    DuelOutcome.BOTH_BAD: Outcome.TIE,
+    DuelOutcome.LEFT: Preferred.LEFT,
+    DuelOutcome.RIGHT: Preferred.RIGHT,
+    DuelOutcome.TIE: Preferred.TIE,
+    DuelOutcome.BOTH_BAD: Preferred.TIE,
 }
 
 

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from nightschool.records import INITIAL
 from nightschool.standings import Leaderboard, Rating
-from training.contests import Contest, Outcome
+from training.contests import Contest
+from training.judgements import Preferred
 from training.style_control import TWO_SIDED, Controlled, bounds_of, control_style
 
 RIDGE = 0.1
@@ -82,10 +83,10 @@ def tallies(contests: Sequence[Contest], place: dict[str, int]) -> tuple[Tensor,
     ties = torch.zeros_like(beats)
     for contest in contests:
         left, right = place[contest.left], place[contest.right]
-        if contest.outcome is Outcome.TIE:
+        if contest.outcome is Preferred.TIE:
             ties[left, right] += 1
             ties[right, left] += 1
-        elif contest.outcome is Outcome.LEFT:
+        elif contest.outcome is Preferred.LEFT:
             beats[left, right] += 1
         else:
             beats[right, left] += 1
@@ -230,9 +231,9 @@ def _outcomes(
     for contest, cluster in zip(contests, clusters, strict=True):
         left, right = place[contest.left], place[contest.right]
         outcome = {
-            Outcome.LEFT: (left, right, False),
-            Outcome.RIGHT: (right, left, False),
-            Outcome.TIE: (min(left, right), max(left, right), True),
+            Preferred.LEFT: (left, right, False),
+            Preferred.RIGHT: (right, left, False),
+            Preferred.TIE: (min(left, right), max(left, right), True),
         }[contest.outcome]
         found.append((rows.setdefault(cluster, len(rows)), columns.setdefault(outcome, len(columns))))
     table = torch.zeros(len(rows), len(columns), dtype=torch.float64)

@@ -1,12 +1,12 @@
 """Ratings as they would be if all versions dressed their replies alike: Bradley-Terry with ties and style as covariates
 (Chatbot Arena's style control, https://lmsys.org/blog/2024-08-28-style-control).
 
-As in `ratings`, but d = strength of left - strength of right + leads in style . weights. Each style is told in its own
-root mean square over the duels, and a prior keeps its weight near 0. Errors are the larger of what the curvature says
-and of what clusters of votes say (the sandwich estimator of White 1982, Liang and Zeger 1986).
+As in `ratings`, but d = strength of left - strength of right + sum over styles of lead / telling lead * weight. So a
+weight is the effect of the lead that is told, in nats, and its prior is the same whether many duels differ in that
+style or one: what few duels say hardly moves it. Errors are the larger of what the curvature says and of what clusters
+of votes say (the sandwich estimator of White 1982, Liang and Zeger 1986).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from nightschool.standings import STYLES, StyleEffect
-from training.contests import Contest, Outcome
+from training.contests import Contest
+from training.judgements import Preferred
 
 RIDGE_OF_STYLE = 1.0
-"""Precision of the prior on each style's weight, for a lead of one root mean square: a standard deviation of 1."""
-TELLING_LEAD = {"length": 0.2}
+"""Precision of the prior on each weight: standard deviation 1 nat, so 68 % lie between 27 and 73 % of duels won."""
+TELLING_LEADS = {"length": 0.2, "headings": 1.0, "lists": 1.0, "bold": 1.0}
 """The lead whose effect is told: half as long again; of other styles that only one reply has any."""
 STEPS = 50
 TWO_SIDED = 1.96
@@ -26,11 +27,10 @@ TWO_SIDED = 1.96
 
 @dataclass(frozen=True)
 class Controlled:
-    """Strengths and their errors [versions], centred, and what each style does by itself."""
+    """Strengths and their errors [versions], in nats and centred, and what each style does by itself."""
 
     strength: Tensor
     errors: Tensor
-    log_nu: float
     effects: tuple[StyleEffect, ...]
 
 
@@ -39,12 +39,12 @@ def control_style(
 ) -> Controlled:
     """Fit both together. `clusters` names what belongs together, contest by contest; `ridge` as in `ratings`."""
     leads = torch.tensor([contest.style for contest in contests], dtype=torch.float64)
-    usual = leads.square().mean(0).sqrt()
-    used = [place for place, scale in enumerate(usual.tolist()) if scale > 0]
-    design = torch.cat([_sides(versions, contests), leads[:, used] / usual[used]], 1)
+    used = [place for place, differ in enumerate((leads != 0).any(0).tolist()) if differ]
+    telling = torch.tensor([TELLING_LEADS[STYLES[place]] for place in used], dtype=torch.float64)
+    design = torch.cat([_sides(versions, contests), leads[:, used] / telling], 1)
     prior = torch.tensor([ridge] * len(versions) + [RIDGE_OF_STYLE] * len(used) + [ridge], dtype=torch.float64)
     score = torch.tensor([_SCORES[contest.outcome] for contest in contests], dtype=torch.float64)
-    is_tie = torch.tensor([contest.outcome is Outcome.TIE for contest in contests], dtype=torch.float64)
+    is_tie = torch.tensor([contest.outcome is Preferred.TIE for contest in contests], dtype=torch.float64)
     theta = torch.zeros(design.shape[1] + 1, dtype=torch.float64)
     for _ in range(STEPS):
         pulls, curve = _derivatives(theta, design, score, is_tie, prior)
@@ -58,12 +58,10 @@ def control_style(
     centre[:count, :count] -= 1 / count
     errors = _errors(pulls, curve, clusters, centre)
     told = centre @ theta
-    weights = {STYLES[place]: count + column for column, place in enumerate(used)}
-    scales = {STYLES[place]: float(usual[place]) for place in used}
     effects = tuple(
-        _effect(name, float(told[at]) / scales[name], float(errors[at]) / scales[name]) for name, at in weights.items()
+        _effect(STYLES[place], told[count + column], errors[count + column]) for column, place in enumerate(used)
     )
-    return Controlled(told[:count], errors[:count], float(told[-1]), effects)
+    return Controlled(told[:count], errors[:count], effects)
 
 
 def bounds_of(found: Controlled) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,7 +70,7 @@ def bounds_of(found: Controlled) -> tuple[Tensor, Tensor, Tensor]:
     return found.strength, found.strength - half, found.strength + half
 
 
-_SCORES = {Outcome.LEFT: 1.0, Outcome.TIE: 0.5, Outcome.RIGHT: 0.0}
+_SCORES = {Preferred.LEFT: 1.0, Preferred.TIE: 0.5, Preferred.RIGHT: 0.0}
 
 
 def _sides(versions: Sequence[str], contests: Sequence[Contest]) -> Tensor:
@@ -118,10 +116,7 @@ def _errors(pulls: Tensor, curve: Tensor, clusters: Sequence[str], centre: Tenso
     return torch.maximum(by_clusters.diagonal(), by_curvature.diagonal()).clamp(min=0).sqrt()
 
 
-def _effect(name: str, weight: float, error: float) -> StyleEffect:
+def _effect(name: str, weight: Tensor, error: Tensor) -> StyleEffect:
     """How often the reply that leads in a style wins a decided duel of equal versions, with its 95 % interval."""
-    at = TELLING_LEAD.get(name, 1.0)
-    chances = [
-        1 / (1 + math.exp(-at * value)) for value in (weight, weight - TWO_SIDED * error, weight + TWO_SIDED * error)
-    ]
-    return StyleEffect(name, *chances)
+    share, low, high = torch.sigmoid(weight + TWO_SIDED * error * torch.tensor([0.0, -1.0, 1.0])).tolist()
+    return StyleEffect(name, share, low, high)
