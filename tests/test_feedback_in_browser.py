@@ -217,6 +217,26 @@ def test_the_owner_imports_a_file_and_is_told_the_line_of_a_bad_one(visitor: Vis
     expect(visitor.items).to_have_count(1)
 
 
+def test_after_an_answer_that_came_late_the_page_asks_again_for_what_was_asked_last(visitor: Visit) -> None:
+    """Answers overtake each other, so the page numbers what it asks: here one to what it asked first comes last."""
+    visitor.open()
+    visitor.field("kind").select_option("ranking")
+    expect(visitor.items).to_have_count(1)
+    judge_everything(visitor.store, visitor.person)
+    come = "asked => window.dispatchEvent(new CustomEvent('feedback-choices', { detail: { asked } }))"
+    visitor.page.evaluate(come, 1)
+    visitor.page.wait_for_timeout(500)
+    expect(visitor.items).to_have_count(1)
+    visitor.page.evaluate(come, 0)
+    expect(visitor.items).to_have_count(2)
+    visitor.page.reload()
+    expect(visitor.items).to_have_count(10)
+    with visitor.page.expect_response(lambda response: "/queue/join" in response.url) as told:
+        visitor.field("kind").select_option("ranking")
+    assert '"asked":1' in (told.value.request.post_data or "")
+    expect(visitor.items).to_have_count(2)
+
+
 def test_the_owner_sees_everybody_and_a_guest_only_themselves(visitor: Visit, browser: Browser, site: Site) -> None:
     context = browser.new_context(extra_http_headers={"X-Forwarded-For": "192.0.2.7"})
     guest = visit(context, site)

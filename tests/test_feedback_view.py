@@ -85,13 +85,13 @@ def test_reasons_are_told_in_words_where_there_are_any() -> None:
 def test_what_a_browser_wants_is_read_and_told_back() -> None:
     text = (
         '{"scope": "all", "kind": "duel", "version": "v1", "person": "bob", "since": "2026-03-01T00:00:00+08:00", '
-        '"until": "", "search": " words ", "minutes": 480}'
+        '"until": "", "search": " words ", "minutes": 480, "asked": 3}'
     )
     wanted = wanted_of(text)
     assert wanted.filter == FeedbackFilter(
         "bob", FeedbackKind.DUEL, "v1", "2026-02-28T16:00:00.000000+00:00", "", "words"
     )
-    assert (wanted.scope, wanted.minutes, wanted.is_filtered) == ("all", 480, True)
+    assert (wanted.scope, wanted.minutes, wanted.asked, wanted.is_filtered) == ("all", 480, 3, True)
     import json
 
     assert wanted_of(json.dumps(wanted.told())) == wanted
@@ -109,6 +109,7 @@ def test_what_a_browser_wants_is_read_and_told_back() -> None:
         '{"scope": "yours"}',
         '{"minutes": 9e9}',
         '{"minutes": 100000}',
+        '{"asked": "often"}',
         '{"since": "yesterday"}',
         '{"search": {"a": 1}}',
         '{"search": "\\ud800"}',

@@ -9,7 +9,9 @@ const moment = (day, days) => {
   const [year, month, date] = day.split('-').map(Number);
   return day ? new Date(year, month - 1, date + days).toISOString() : '';
 };
+let asked = 0;
 const state = () => ({
+  asked,
   scope: controls.scope.value || 'mine',
   kind: controls.kind.value,
   version: controls.version.value,
@@ -23,6 +25,7 @@ const isFiltered = () => ['kind', 'version', 'person', 'since', 'until', 'search
 let waiting;
 const tell = () => {
   clearTimeout(waiting);
+  asked += 1;
   clear.hidden = !isFiltered();
   person.hidden = controls.scope.value !== 'all';
   props.value = state();
@@ -72,6 +75,7 @@ const draw = () => {
 window.addEventListener('feedback-choices', ({ detail }) => {
   choices = detail || {};
   draw();
+  if ((choices.asked ?? asked) !== asked) trigger('filtered', {}); // an earlier answer came late: ask again
 });
 draw();
 props.value = state();

@@ -211,7 +211,7 @@ class FeedbackPage:
             self.plot: feedback_view.plot(shelf.days, self._words),
             self.list: {
                 **feedback_view.listing(shelf, visitor, names, is_filtered=wanted.is_filtered, is_all=is_all),
-                "choices": feedback_view.choices(shelf, visitor, names),
+                "choices": {**feedback_view.choices(shelf, visitor, names), "asked": wanted.asked},
             },
             self.files: {"owner": visitor.is_owner, "wanted": wanted.told()},
             **self._steps(1),

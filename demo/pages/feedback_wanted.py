@@ -19,6 +19,8 @@ class Wanted:
     filter: FeedbackFilter
     minutes: int
     """How far the visitor's clock is ahead of UTC."""
+    asked: int = 0
+    """The browser's own number of what it asked last: sent back, so that it knows a late answer."""
 
     @property
     def is_filtered(self) -> bool:
@@ -36,6 +38,7 @@ class Wanted:
             "until": self.filter.until,
             "search": self.filter.search,
             "minutes": self.minutes,
+            "asked": self.asked,
         }
 
 
@@ -46,6 +49,9 @@ def wanted_of(said: Any) -> Wanted:
         minutes = said.get("minutes", 0)
         if not isinstance(minutes, int) or abs(minutes) > A_DAY:
             raise ValueError("no clock is so far from UTC")
+        asked = said.get("asked", 0)
+        if not isinstance(asked, int):
+            raise ValueError("not a number")
         texts = {name: said.get(name) or "" for name in ("kind", "version", "person", "since", "until", "search")}
         if not all(isinstance(value, str) for value in texts.values()):
             raise ValueError("not a text")
@@ -57,7 +63,7 @@ def wanted_of(said: Any) -> Wanted:
     except (ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise BadInput("These conditions cannot be read; reload the page and set them again.") from error
     found = FeedbackFilter(texts["person"] or None, kind, texts["version"] or None, since, until, search)
-    return Wanted(scope, found, minutes)
+    return Wanted(scope, found, minutes, asked)
 
 
 def _moment(text: str) -> str:
