@@ -69,7 +69,10 @@ def serve(
     model: Annotated[str | None, typer.Option(help="'embedded', a Hugging Face id, or a model folder.")] = None,
     duel_share: Annotated[float | None, typer.Option(help="Share of turns answered twice (default 0.2).")] = None,
     nightly: Annotated[
-        str | None, typer.Option(help="Local time of a night every day, as 02:30 (default off).")
+        str | None,
+        typer.Option(
+            help="Local time of a night every day, as 02:30 (default off); the School page may choose another."
+        ),
     ] = None,
     nightly_zone: Annotated[str | None, typer.Option(help="Its time zone (default: the machine's).")] = None,
     auth: Annotated[Path | None, typer.Option(help="Accounts file: only who stands in it may log in.")] = None,

@@ -11,7 +11,7 @@ from demo.nights import Nights
 from demo.timetable import Slot, Told, due, newest_slot, next_slot, zone_named
 from nightschool.errors import NightSchoolError
 from nightschool.ids import utc_now
-from nightschool.nightly_clock import NightlyClock
+from nightschool.nightly_clock import Choice, NightlyClock
 from nightschool.nightly_dates import NightlyDates, Outcome
 from nightschool.records import NightlyDate
 
@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 class Nightly:
     """Starts a night at a time of day for as long as the server runs. Raises `BadInput` for a machine without a zone.
 
-    `clock` is the time that the server was started with; the owner may choose another, or none, on the School page. A
-    server that is killed between taking a date and starting its night leaves that date without one.
+    `clock` is the time that the server was started with; what the owner chooses on the School page of any server on
+    this database holds in its place. A server that is killed between taking a date and starting its night leaves that
+    date without one.
     """
 
     def __init__(
@@ -40,33 +41,55 @@ class Nightly:
     ) -> None:
         self._nights, self._dates, self._clocks = nights, dates, clocks
         self._given, self._zone_name, self._effort, self._now = clock, zone_name, effort, now
-        clocks.begin(clock)
-        if self.clock is not None:
-            self._begin(self.clock, anew=False)
+        self._followed = self._begin(self.clock)
+        if (choice := self.choice) is not None and choice.clock != clock:
+            log.warning(
+                "Nights begin by themselves at %s, as chosen on the School page; this server was started with %s.",
+                _told(choice.clock), _told(clock),
+            )  # fmt: skip
         self._scheduler = BackgroundScheduler(timezone=UTC)
+
+    @property
+    def given(self) -> time | None:
+        """The time that the server was started with."""
+        return self._given
+
+    @property
+    def choice(self) -> Choice | None:
+        """What the owner chose in its place."""
+        return self._clocks.chosen()
 
     @property
     def clock(self) -> time | None:
         """The time that holds now; None: no night begins by itself."""
-        return self._clocks.in_force(self._given)
+        choice = self.choice
+        return self._given if choice is None else choice.clock
 
-    def choose(self, clock: time | None) -> None:
-        """From now on a night begins at this time, or none by itself. Raises `BadInput` for a machine without a zone.
+    def choose(self, choice: Choice | None) -> None:
+        """From now on this holds; None: what the server was started with.
 
-        Choosing what holds already changes nothing. A night whose hour has passed today begins tomorrow.
+        Raises `BadInput` for a machine without a zone. Choosing the time that holds already changes nothing about its
+        nights. A night whose hour has passed today begins tomorrow.
         """
-        before = self.clock
-        if clock == before:
-            return
-        if clock is not None:
-            self._begin(clock, anew=before is None)
-        self._clocks.choose(clock, self._given)
-        log.info("Nights begin by themselves %s.", "at no time" if clock is None else f"at {clock:%H:%M}")
+        if choice is not None and choice.clock is not None:
+            zone_named(self._zone_name)
+        self._clocks.choose(choice)
+        self._follow()
 
-    def _begin(self, clock: time, *, anew: bool) -> None:
-        """The timetable's newest date has passed."""
-        zone = zone_named(self._zone_name)
-        self._dates.set(_dated(newest_slot(self._now(), clock, zone), clock, zone, Outcome.SET), anew=anew)
+    def _follow(self) -> time | None:
+        """The time that holds; one that did not at the last look begins with its next hour."""
+        if (clock := self.clock) != self._followed:
+            self._followed = self._begin(clock)
+        return clock
+
+    def _begin(self, clock: time | None) -> time | None:
+        """The newest date of this timetable has passed, unless it was kept until now."""
+        if clock is None:
+            self._dates.off()
+        else:
+            zone = zone_named(self._zone_name)
+            self._dates.set(_dated(newest_slot(self._now(), clock, zone), clock, zone, Outcome.SET))
+        return clock
 
     def start(self) -> None:
         """Look at the clock now, and again and again until `close`."""
@@ -83,7 +106,7 @@ class Nightly:
 
     def look(self) -> None:
         """Start the night that is due, if one is, and record what became of it."""
-        clock = self.clock
+        clock = self._follow()
         if clock is None:
             return
         zone = zone_named(self._zone_name)
@@ -113,6 +136,10 @@ class Nightly:
         """Start no more nights; one that runs goes on."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+
+def _told(clock: time | None) -> str:
+    return "no time" if clock is None else clock.strftime("%H:%M")
 
 
 def _dated(slot: Slot, clock: time, zone: ZoneInfo, outcome: str) -> NightlyDate:

@@ -7,6 +7,7 @@ put right and a zone that changed are all the same case, a newest moment that ha
 at most one night catches up, however many were missed.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,11 +17,15 @@ from zoneinfo import ZoneInfo
 import tzlocal
 
 from nightschool.errors import BadInput
+from nightschool.nightly_clock import Choice
 from nightschool.records import NightlyDate
 
 DAY = timedelta(days=1)
 OFF = "off"
 """In place of a time of day: no night begins by itself."""
+GIVEN = "given"
+"""In place of a time of day: the one that the server was started with."""
+CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
 @dataclass(frozen=True)
@@ -45,25 +50,28 @@ class Timetable(Protocol):
     """What the School page asks of the timetable."""
 
     @property
-    def clock(self) -> time | None:
-        """The time that holds now; None: no night begins by itself."""
+    def given(self) -> time | None:
+        """The time that the server was started with."""
 
-    def choose(self, clock: time | None) -> None:
-        """From now on a night begins at this time, or none by itself."""
+    @property
+    def choice(self) -> Choice | None:
+        """What the owner chose in its place."""
+
+    def choose(self, choice: Choice | None) -> None:
+        """From now on this holds; None: what the server was started with."""
 
     def told(self) -> Told | None:
         """When the next night begins; None where none begins by itself."""
 
 
-def clock_read(text: str) -> time | None:
-    """A time of day as 02:30; None for nothing or "off". Raises `BadInput`."""
-    if text.strip() in {"", OFF}:
-        return None
-    try:
-        return datetime.strptime(text.strip(), "%H:%M").time()
-    except ValueError as error:
-        given = text.strip()[:20]
-        raise BadInput(f"The time was given as {given!r}; give a time of day as 02:30, or choose none.") from error
+def choice_read(text: str) -> Choice | None:
+    """A time of day as 02:30, `OFF` or `GIVEN`. Raises `BadInput`."""
+    said = text.strip()
+    if said in {OFF, GIVEN}:
+        return Choice(None) if said == OFF else None
+    if (found := CLOCK.fullmatch(said)) is None:
+        raise BadInput(f"The time was given as {said[:20]!r}; give a time of day as 02:30, or choose none.")
+    return Choice(time(int(found[1]), int(found[2])))
 
 
 def slot_on(local_date: date, clock: time, zone: ZoneInfo) -> Slot:

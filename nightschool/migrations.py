@@ -438,12 +438,11 @@ def _tried_versions(db: sqlite_utils.Database) -> None:
 
 @migrations(name="0014_nightly_clock")
 def _nightly_clock(db: sqlite_utils.Database) -> None:
-    # The nightly time that the owner chose on the page (NULL: none), and which given one it stands in for.
+    # The nightly time that the owner chose on the page; NULL: no night begins by itself.
     db.execute(
         """CREATE TABLE nightly_clock (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             clock TEXT,
-            instead_of TEXT,
             chosen_at TEXT NOT NULL
         ) STRICT"""
     )

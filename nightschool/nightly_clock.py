@@ -1,13 +1,21 @@
 """The nightly time that the owner chose on the School page. The only writer of that table.
 
-It stands in for the time that the server was started with (`--nightly`, environment or nightschool.toml) for as long as
-that one stays as it was: of the page and the command, whichever changed last holds.
+While there is one it holds for every server on this database, in place of the time that each was started with
+(`--nightly`, environment or nightschool.toml).
 """
 
+from dataclasses import dataclass
 from datetime import time
 
 from nightschool.ids import utc_now
 from nightschool.schema import FeedbackDatabase
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the owner chose: a time of day, or (None) that no night begins by itself."""
+
+    clock: time | None
 
 
 class NightlyClock:
@@ -16,28 +24,21 @@ class NightlyClock:
     def __init__(self, database: FeedbackDatabase) -> None:
         self._database = database
 
-    def begin(self, given: time | None) -> None:
-        """A server starts with `given`: a choice that stood in for another time is over for good."""
-        with self._database.write() as db:
-            db.execute("DELETE FROM nightly_clock WHERE instead_of IS NOT ?", [_text(given)])
+    def chosen(self) -> Choice | None:
+        """The owner's choice; None: each server follows the time it was started with."""
+        row = self._database.read().execute("SELECT clock FROM nightly_clock").fetchone()
+        if row is None:
+            return None
+        return Choice(None if row[0] is None else time.fromisoformat(row[0]))
 
-    def in_force(self, given: time | None) -> time | None:
-        """The time that holds where the server was started with `given`; None: no night begins by itself."""
-        row = self._database.read().execute("SELECT clock, instead_of FROM nightly_clock").fetchone()
-        if row is None or row[1] != _text(given):
-            return given
-        return None if row[0] is None else time.fromisoformat(row[0])
-
-    def choose(self, clock: time | None, given: time | None) -> None:
-        """Let `clock` stand in for `given`."""
+    def choose(self, choice: Choice | None) -> None:
+        """Keep a choice, or (None) take the last one back."""
         with self._database.write() as db:
+            if choice is None:
+                db.execute("DELETE FROM nightly_clock")
+                return
             db.execute(
-                """INSERT INTO nightly_clock (id, clock, instead_of, chosen_at) VALUES (1, ?, ?, ?)
-                   ON CONFLICT (id) DO UPDATE SET clock = excluded.clock, instead_of = excluded.instead_of,
-                   chosen_at = excluded.chosen_at""",
-                [_text(clock), _text(given), utc_now()],
+                """INSERT INTO nightly_clock (id, clock, chosen_at) VALUES (1, ?, ?)
+                   ON CONFLICT (id) DO UPDATE SET clock = excluded.clock, chosen_at = excluded.chosen_at""",
+                [choice.clock and choice.clock.strftime("%H:%M"), utc_now()],
             )
-
-
-def _text(clock: time | None) -> str | None:
-    return None if clock is None else clock.strftime("%H:%M")

@@ -32,14 +32,11 @@ class NightlyDates:
         rows = self._database.read().query("SELECT local_date FROM nightly_dates")
         return frozenset(date.fromisoformat(row["local_date"]) for row in rows)
 
-    def set(self, newest: NightlyDate, *, anew: bool = False) -> None:
-        """Begin a timetable whose newest date has passed: unless it is the one kept before, that date is off.
-
-        `anew`: also where it is the same one, for it was off in between.
-        """
+    def set(self, newest: NightlyDate) -> None:
+        """Begin a timetable whose newest date has passed: unless it is the one kept before, that date is off."""
         with self._database.write() as db:
             kept = db.execute("SELECT clock FROM nightly_dates ORDER BY decided_at DESC LIMIT 1").fetchone()
-            if anew or kept is None or kept[0] != newest.clock:
+            if kept is None or kept[0] != newest.clock:
                 db.execute(
                     """INSERT INTO nightly_dates (local_date, clock, zone, due_at, decided_at, outcome)
                        VALUES (:local_date, :clock, :zone, :due_at, :decided_at, :outcome)
@@ -47,6 +44,14 @@ class NightlyDates:
                        SET clock = excluded.clock, decided_at = excluded.decided_at""",
                     _row(newest),
                 )
+
+    def off(self) -> None:
+        """No timetable is kept: whichever begins next makes up for nothing."""
+        with self._database.write() as db:
+            db.execute(
+                """UPDATE nightly_dates SET clock = ''
+                   WHERE local_date = (SELECT local_date FROM nightly_dates ORDER BY decided_at DESC LIMIT 1)"""
+            )
 
     def take(self, wanted: NightlyDate) -> bool:
         """Take a date, so that nobody else starts its night; False when somebody has."""
@@ -65,8 +70,10 @@ class NightlyDates:
             db.table("nightly_dates").update(local_date.isoformat(), {"outcome": outcome, "decided_at": utc_now()})
 
     def last(self) -> NightlyDate | None:
-        """The date decided last, whichever way."""
-        rows = self._database.read().query("SELECT * FROM nightly_dates ORDER BY decided_at DESC LIMIT 1")
+        """The newest date on which a night was due, whatever became of it."""
+        rows = self._database.read().query(
+            "SELECT * FROM nightly_dates WHERE outcome <> ? ORDER BY local_date DESC LIMIT 1", [Outcome.SET]
+        )
         row = next(rows, None)
         return None if row is None else NightlyDate(**row | {"local_date": date.fromisoformat(row["local_date"])})
 

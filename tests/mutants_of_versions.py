@@ -28,16 +28,23 @@ VERSIONS_MUTANTS = (
         "the zone is forgotten", "datetime.combine(local_date, clock, zone)", "datetime.combine(local_date, clock, UTC)"
     ),
     _timetable("a missed night is forgotten", "    while slot.moment > now:", "    while False:"),
-    _nightly(
-        "what was off is made up for", "self._begin(clock, anew=before is None)", "self._begin(clock, anew=False)"
-    ),
+    _nightly("what was off is made up for", "self._dates.off()", "pass"),
     _nightly(
         "a date that had its night is told as the next",
         "if following.local_date in self._dates.decided():",
         "if False:",
     ),
-    _nightly("an old choice comes back", "        clocks.begin(clock)\n", ""),
-    _clock("a changed setting is not seen", "if row is None or row[1] != _text(given):", "if row is None:"),
+    _nightly(
+        "what was chosen elsewhere is made up for",
+        "if (clock := self.clock) != self._followed:",
+        "if not (clock := self.clock):",
+    ),
+    _nightly(
+        "the command overrules the page",
+        "return self._given if choice is None else choice.clock",
+        "return self._given or (choice and choice.clock)",
+    ),
+    _clock("what was chosen cannot be taken back", 'db.execute("DELETE FROM nightly_clock")', "pass"),
     _lineage(
         "what grew from a tainted version is sound", "for each in _line(version, parents)", "for each in [version]"
     ),

@@ -15,9 +15,9 @@ from demo.catalogue import LANGUAGES, Words
 from demo.nightly import Nightly
 from demo.nights import Nights, Phase
 from demo.pages.timetable_view import timetable_line
-from demo.timetable import Told, clock_read
+from demo.timetable import Told, choice_read
 from nightschool.errors import BadInput
-from nightschool.nightly_clock import NightlyClock
+from nightschool.nightly_clock import Choice, NightlyClock
 from nightschool.nightly_dates import NightlyDates, Outcome
 from nightschool.records import NightlyDate
 from nightschool.registry import NightBook
@@ -160,6 +160,21 @@ def test_another_time_on_a_date_that_had_its_night_keeps_what_became_of_it(
     assert (last.local_date, last.clock, last.outcome) == (date(2026, 6, 1), "05:00", Outcome.STARTED)
 
 
+def test_the_last_night_is_the_newest_date_whenever_it_was_decided(
+    nightly: Make, dates: NightlyDates, clock: Clock
+) -> None:
+    timetable = nightly(time(11, 0))
+    for day in (2, 3):
+        wanted = NightlyDate(date(2026, 6, day), "11:00", "UTC", "", f"2026-06-{day:02d}", Outcome.TAKEN)
+        assert dates.take(wanted)
+        dates.tell(date(2026, 6, day), Outcome.STARTED)
+    clock.now = datetime(2026, 6, 3, 12, tzinfo=UTC)
+    timetable.choose(Choice(time(23, 0)))  # its newest date is the second
+    last = dates.last()
+    assert last is not None
+    assert last.local_date == date(2026, 6, 3)
+
+
 def test_the_server_looks_by_itself_from_its_start_until_it_is_closed(
     nightly: Make, nights: Nights, clock: Clock
 ) -> None:
@@ -177,7 +192,7 @@ def test_a_time_chosen_on_the_page_begins_with_its_next_hour(
     timetable = nightly(None)
     assert (timetable.clock, timetable.told()) == (None, None)
     timetable.look()
-    timetable.choose(time(11, 0))  # it is noon
+    timetable.choose(Choice(time(11, 0)))  # it is noon
     timetable.look()
     assert nights.status().phase is Phase.IDLE
     told = timetable.told()
@@ -193,35 +208,71 @@ def test_a_timetable_that_was_off_makes_up_for_nothing_when_it_is_on_again(
     nightly: Make, nights: Nights, book: NightBook, clock: Clock
 ) -> None:
     timetable = nightly()
-    timetable.choose(None)
+    timetable.choose(Choice(None))
     clock.now += 5 * DAY
     timetable.look()
     assert timetable.told() is None
-    timetable.choose(time(2, 30))
+    timetable.choose(Choice(time(2, 30)))
     timetable.look()
     assert nights.status().phase is Phase.IDLE
     assert book.nights() == []
-    timetable.choose(time(2, 30))  # what holds already
+    timetable.choose(Choice(time(2, 30)))  # what holds already
     told = timetable.told()
     assert told is not None
     assert told.next == datetime(2026, 6, 7, 2, 30, tzinfo=UTC)
 
 
-def test_of_the_page_and_the_command_whichever_changed_last_holds(nightly: Make) -> None:
-    nightly(time(2, 30)).choose(time(4, 0))
-    assert nightly(time(2, 30)).clock == time(4, 0)  # started again as before
-    assert nightly(None).clock is None  # started otherwise
-    assert nightly(time(2, 30)).clock == time(2, 30)  # and again as at first: what was chosen then is over
+def test_what_the_page_chose_holds_whatever_servers_are_started_with_until_the_page_takes_it_back(
+    nightly: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    nightly(time(2, 30)).choose(Choice(time(4, 0)))
+    assert nightly(time(2, 30)).clock == time(4, 0)
+    assert "at 04:00, as chosen on the School page; this server was started with 02:30" in caplog.text
+    restarted = nightly(None)
+    assert (restarted.clock, restarted.given, restarted.choice) == (time(4, 0), None, Choice(time(4, 0)))
+    restarted.choose(None)
+    assert (restarted.clock, restarted.choice) == (None, None)
     assert nightly(time(5, 0)).clock == time(5, 0)
-    nightly(time(5, 0)).choose(None)
+    nightly(time(5, 0)).choose(Choice(None))
     assert nightly(time(5, 0)).clock is None
-    nightly(None).choose(time(1, 15))
-    assert nightly(None).clock == time(1, 15)
+
+
+def test_two_servers_on_one_database_follow_what_either_page_chose(
+    nightly: Make, nights: Nights, book: NightBook, clock: Clock
+) -> None:
+    one, other = nightly(time(11, 0)), nightly(None)
+    other.choose(Choice(time(23, 0)))
+    assert one.clock == time(23, 0)
+    clock.now = datetime(2026, 6, 2, 12, tzinfo=UTC)
+    for server in (one, other):
+        server.look()
+    other.choose(None)
+    assert (one.clock, other.clock) == (time(11, 0), None)
+    one.look()
+    assert nights.status().phase is Phase.IDLE  # at 23:00 it was missed, and 11:00 did not hold then
+    assert book.nights() == []
+    clock.now = datetime(2026, 6, 3, 11, tzinfo=UTC)
+    other.look()
+    assert book.nights() == []
+    one.look()
+    wait_until(lambda: nights.status().phase is Phase.ENDED)
+
+
+def test_a_server_started_without_a_time_in_between_makes_up_for_nothing_later(
+    nightly: Make, nights: Nights, book: NightBook, clock: Clock
+) -> None:
+    nightly()
+    nightly(None)
+    clock.now += 5 * DAY
+    again = nightly()
+    again.look()
+    assert nights.status().phase is Phase.IDLE
+    assert book.nights() == []
 
 
 def test_a_date_that_had_its_night_at_another_hour_is_not_told_as_the_next(nightly: Make, clock: Clock) -> None:
     timetable = nightly(time(12, 0))  # it is noon: today's date is off
-    timetable.choose(time(20, 0))
+    timetable.choose(Choice(time(20, 0)))
     told = timetable.told()
     assert told is not None
     assert told.next == datetime(2026, 6, 2, 20, tzinfo=UTC)
@@ -231,15 +282,18 @@ def test_a_date_that_had_its_night_at_another_hour_is_not_told_as_the_next(night
     assert told.next == datetime(2026, 6, 2, 20, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("text", "clock"), [("02:30", time(2, 30)), (" 4:05 ", time(4, 5)), ("off", None), ("", None)])
-def test_a_time_of_day_is_read_from_what_was_typed(text: str, clock: time | None) -> None:
-    assert clock_read(text) == clock
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [("02:30", Choice(time(2, 30))), (" 4:05 ", Choice(time(4, 5))), ("off", Choice(None)), ("given", None)],
+)
+def test_a_time_of_day_is_read_from_what_was_typed(text: str, choice: Choice | None) -> None:
+    assert choice_read(text) == choice
 
 
-@pytest.mark.parametrize("text", ["25:00", "noon", "02:30:15", "-1:00", "2 o'clock" * 50])
+@pytest.mark.parametrize("text", ["", " ", "25:00", "12:3", "noon", "02:30:15", "-1:00", "2 o'clock" * 50, "１２:３０"])
 def test_what_is_no_time_of_day_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(BadInput, match="give a time of day as 02:30, or choose none") as refused:
-        clock_read(text)
+        choice_read(text)
     assert len(str(refused.value)) < 120
 
 
@@ -253,7 +307,7 @@ def test_the_page_says_when_the_next_night_begins_and_what_became_of_the_last(la
             Told(following, "Europe/Berlin", NightlyDate(date(2026, 6, 2), "02:30", "UTC", "", "", outcome)), words
         )
 
-    assert timetable_line(None, words) == ""
+    assert words("timetable.no_night") in timetable_line(None, words)
     for part in ("2026-06-03", "02:30", "Europe/Berlin"):
         assert part in line(Outcome.SET)
     assert "2026-06-02" not in line(Outcome.SET)

@@ -9,6 +9,7 @@ import pytest
 from filelock import FileLock
 from playwright.sync_api import Page, expect
 
+from nightschool.nightly_clock import NightlyClock
 from nightschool.records import NightState, VerdictKind
 from nightschool.registry import NightBook
 from tests.served import Site, Visitor, served
@@ -16,7 +17,7 @@ from tests.watched import PATIENCE, watched
 
 PARTS = [
     "seen", "chosen", "counts", "outlook", "night-card", "night-stages", "night-curves", "report", "night-log",
-    "history", "train", "start-hint", "cancel", "resume", "cancel-sure", "nightly",
+    "history", "train", "start-hint", "cancel", "resume", "cancel-sure", "nightly", "nightly-row", "set-nightly",
 ]  # fmt: skip
 """What a tick can change, in the order of its outputs."""
 UNCHANGED = {"__type__": "update"}
@@ -97,7 +98,7 @@ def test_the_report_of_an_earlier_night_is_sent_to_who_chose_it(client: httpx.Cl
         ("train", "click", ["quick", False]),
         ("cancel-yes", "click", []),
         ("resume", "click", []),
-        ("nightly", "input", ["quick", "03:30"]),
+        ("set-nightly", "click", ["quick", "03:30", ""]),
     ],
 )
 def test_only_the_owner_decides_about_nights(client: httpx.Client, button: str, event: str, data: list[Any]) -> None:
@@ -118,47 +119,75 @@ def test_there_is_nothing_to_cancel_where_no_night_runs(client: httpx.Client) ->
     assert "No night is running" in told["output"]["error"]
 
 
-def test_the_owner_sets_the_nightly_time_and_no_time(client: httpx.Client) -> None:
-    def choose(text: object) -> dict[str, Any]:
-        return Visitor(client).fire("nightly", "input", "quick", text)
+@pytest.fixture
+def unset(site: Site) -> None:
+    """No nightly time was chosen on the page."""
+    NightlyClock(site.database).choose(None)
 
+
+@pytest.mark.usefixtures("unset")
+def test_the_owner_sets_the_nightly_time_and_no_time(client: httpx.Client, nights: tuple[str, str]) -> None:
+    def choose(text: object, report: str = "") -> dict[str, Any]:
+        return Visitor(client).fire("set-nightly", "click", "quick", text, report)
+
+    seen = look(client, "")
+    assert seen["nightly"]["value"] == "given"
+    assert seen["nightly"]["choices"][:2] == [
+        ["as the server was started: no time", "given"],
+        ["no time: only when I start one", "off"],
+    ]
+    assert "No night begins by itself." in seen["outlook"]
     assert choose("03:30")["success"]
     seen = look(client, "")
     assert seen["nightly"]["value"] == "03:30"
     assert "at 03:30 (UTC)" in seen["outlook"]
-    for bad in ("25:00", "soon <b>", 7):
+    for bad in ("25:00", "soon <b>", "12:3", "", None, 7):
         told = choose(bad)
         assert told["success"] is False
         assert "give a time of day as 02:30, or choose none" in told["output"]["error"]
     assert look(client, "")["nightly"]["value"] == "03:30"
-    assert choose("off")["success"]
+    told = choose("off", nights[0])
+    assert told["success"]
+    assert told["output"]["data"][PARTS.index("chosen")] == nights[0]  # the report that is open stays
     seen = look(client, "")
     assert seen["nightly"]["value"] == "off"
-    assert "begins by itself" not in seen["outlook"]
+    assert "No night begins by itself." in seen["outlook"]
+    assert choose("given")["success"]
+    assert look(client, "")["nightly"]["value"] == "given"
 
 
 @pytest.mark.browser
+@pytest.mark.usefixtures("unset")
 def test_the_nightly_time_is_chosen_or_typed_and_there_after_a_reload(page: Page, site: Site) -> None:
     chooser, outlook = page.locator("#nightly input"), page.locator("#outlook")
     with watched(page):
         page.goto(f"{site.url}/school")
-        expect(chooser).to_have_value("no time: only when I start one")
+        expect(chooser).to_have_value("as the server was started: no time")
+        expect(outlook).to_contain_text("No night begins by itself.")
         chooser.click()
         page.get_by_role("option", name="02:30").click()
+        page.wait_for_timeout(1500)
+        expect(outlook).to_contain_text("No night begins by itself.")  # it was not set yet
+        set_it = page.get_by_role("button", name="Set", exact=True)
+        set_it.click()
         expect(outlook).to_contain_text("at 02:30 (UTC)")
         page.reload()
         expect(chooser).to_have_value("02:30")
         chooser.fill("04:17")
-        chooser.press("Enter")
+        set_it.click()
         expect(outlook).to_contain_text("at 04:17 (UTC)")
-        chooser.fill("noon")
-        chooser.press("Enter")
-        expect(page.locator(".toast-body")).to_contain_text("The time was given as 'noon'; give a time of day as 02:30")
+        for refused, told in (("noon", "'noon'"), ("", "''")):
+            chooser.fill(refused)
+            set_it.click()
+            expect(page.locator(".toast-body").last).to_contain_text(
+                f"The time was given as {told}; give a time of day"
+            )
         page.goto(f"{site.url}/zh/school")
         expect(chooser).to_have_value("04:17")
         chooser.click()
         page.get_by_role("option", name="不自动：仅手动开始").click()
-        expect(outlook).not_to_contain_text("04:17")
+        page.get_by_role("button", name="设定", exact=True).click()
+        expect(outlook).to_contain_text("不会自动开始夜间训练。")
 
 
 @pytest.mark.browser

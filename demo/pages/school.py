@@ -18,8 +18,8 @@ from demo.outlook import Outlook
 from demo.pages import outlook_view, school_view
 from demo.pages.common import Updates, is_owner, person_of, told_in_words
 from demo.pages.curves_view import curves_grid
-from demo.pages.timetable_view import HALF_HOURS, clock_text, timetable_line
-from demo.timetable import OFF, clock_read
+from demo.pages.timetable_view import nightly_choices, nightly_value, timetable_line
+from demo.timetable import OFF, Timetable, choice_read
 from nightschool.errors import BadInput
 from nightschool.records import Curves, Night, NightState
 from nightschool.registry import NightBook
@@ -87,15 +87,18 @@ class SchoolPage:
                 label=words("school.practice"), info=words("school.practice_info"), elem_id="practice"
             )
             self.train = gr.Button(words("school.train"), variant="primary", elem_id="train", min_width=140)
-        self.nightly = gr.Dropdown(
-            [(words("timetable.none"), OFF), *((clock, clock) for clock in HALF_HOURS)],
-            value=OFF,
-            allow_custom_value=True,
-            label=words("timetable.choose"),
-            info=words("timetable.choose_info"),
-            elem_id="nightly",
-            visible=False,
-        )
+        with gr.Row(elem_id="nightly-row", visible=False) as self.nightly_row:
+            # Read at the press of a button alone: a list's own event fires whenever it is left, changed or not.
+            self.nightly = gr.Dropdown(
+                nightly_choices(None, words),
+                value=OFF,
+                allow_custom_value=True,
+                label=words("timetable.choose"),
+                info=words("timetable.choose_info"),
+                elem_id="nightly",
+                scale=1,
+            )
+            self.set_nightly = gr.Button(words("timetable.set"), elem_id="set-nightly", min_width=140, scale=0)
         self.hint = gr.HTML(elem_id="start-hint", elem_classes="quiet", visible=False)
         with gr.Column(elem_id="night"):
             self.card = gr.HTML(elem_id="night-card")
@@ -124,6 +127,7 @@ class SchoolPage:
         shown = [
             self.seen, self.chosen, self.counts, self.outlook, self.card, self.stages, self.curves, self.report,
             self.log, self.history, self.train, self.hint, self.cancel, self.resume, self.sure, self.nightly,
+            self.nightly_row, self.set_nightly,
         ]  # fmt: skip
         timer = gr.Timer(TICK_SECONDS)
         timer.tick(self.tick, given, shown, queue=False, **quiet)
@@ -131,7 +135,8 @@ class SchoolPage:
         loaded = blocks.load(self.load, [self.effort], [*shown, self.effort], queue=False, **quiet)
         loaded.then(None, None, None, js=SHOW_REPORT, **quiet)
         started = self.train.click(self.start, [self.effort, self.practice], shown, concurrency_limit=1, **quiet)
-        self.nightly.input(self.choose_clock, [self.effort, self.nightly], shown, concurrency_limit=1, **quiet)
+        timed = [self.effort, self.nightly, self.chosen]
+        self.set_nightly.click(self.choose_clock, timed, shown, concurrency_limit=1, **quiet)
         self.cancel.click(self.ask_whether_to_cancel, None, [self.cancel, self.sure], queue=False, **quiet)
         self.no.click(self.keep, None, [self.cancel, self.sure], queue=False, **quiet)
         self.yes.click(self.stop, [self.effort], shown, concurrency_limit=1, **quiet)
@@ -177,14 +182,14 @@ class SchoolPage:
         """Stop the night that runs, for the owner only."""
         return self._decide(self._nights.cancel, effort, request)
 
-    def choose_clock(self, effort: str, text: Any, request: gr.Request) -> Updates:
+    def choose_clock(self, effort: str, text: Any, chosen: Any, request: gr.Request) -> Updates:
         """Let a night begin every day at a time, or none by itself, for the owner only."""
 
         def choose() -> None:
             if self._nights.timetable is not None:
-                self._nights.timetable.choose(clock_read(str(text or "")))
+                self._nights.timetable.choose(choice_read(str(text or "")))
 
-        return self._decide(choose, effort, request)
+        return self._decide(choose, effort, request, str(chosen or "")[:LONGEST_ID])
 
     def ask_whether_to_cancel(self, request: gr.Request) -> Updates:
         """The second step of stopping a night: what it means."""
@@ -196,13 +201,13 @@ class SchoolPage:
         person_of(self._visitors, request)
         return {self.cancel: gr.Button(visible=True), self.sure: gr.Column(visible=False)}
 
-    def _decide(self, act: Callable[[], None], effort: str, request: gr.Request) -> Updates:
+    def _decide(self, act: Callable[[], None], effort: str, request: gr.Request, chosen: str = "") -> Updates:
         person_of(self._visitors, request)
         with told_in_words(self._words):
             if not is_owner(self._visitors, request):
                 raise BadInput(OWNER_ONLY)
             act()
-        return {**self.tick("", effort, "", request), self.chosen: ""}
+        return {**self.tick("", effort, chosen, request), self.chosen: chosen}
 
     # ---- inside --------------------------------------------------------------------------------------------------
 
@@ -220,11 +225,10 @@ class SchoolPage:
         measured = self._book.usual_seconds(wanted)
         usual = self._book.usual_seconds(newest.effort) if newest is not None else {}
         timetable = self._nights.timetable
-        clock = clock_text(timetable.clock) if timetable is not None else ""
         texts = {
             self.counts: outlook_view.counts_line(counted, self._classroom.champion().id, words),
             self.outlook: outlook_view.outlook(counted, wanted, measured, words)
-            + timetable_line(timetable.told() if timetable is not None else None, words),
+            + (timetable_line(timetable.told(), words) if timetable is not None else ""),
             self.card: school_view.night_card(status, usual, curves, words),
             self.stages: school_view.stage_list(stages, words),
             self.curves: curves_grid(curves, words),
@@ -233,9 +237,18 @@ class SchoolPage:
             self.history: school_view.history_table(self._book.history(), words, shown.id if shown else ""),
         }
         parts: list[Part] = [(text, {component: text}) for component, text in texts.items()]
-        chooser = gr.Dropdown(value=clock or OFF, interactive=may_decide, visible=timetable is not None)
-        parts.append((f"{clock} {may_decide}", {self.nightly: chooser}))
-        return [*parts, self._buttons(status, may_decide=may_decide)]
+        return [*parts, self._nightly(timetable, may_decide=may_decide), self._buttons(status, may_decide=may_decide)]
+
+    def _nightly(self, timetable: Timetable | None, *, may_decide: bool) -> Part:
+        """The nightly time and what may be chosen."""
+        if timetable is None:
+            return "", {self.nightly_row: gr.Row(visible=False)}
+        offered, value = nightly_choices(timetable, self._words), nightly_value(timetable)
+        return f"{offered[0]} {value} {may_decide}", {
+            self.nightly_row: gr.Row(visible=True),
+            self.nightly: gr.Dropdown(offered, value=value, interactive=may_decide),
+            self.set_nightly: gr.Button(interactive=may_decide),
+        }
 
     def _shown(self, status: NightStatus, chosen: str) -> Night | None:
         """The night whose report is shown: the one that was chosen, else the newest one once it has ended."""

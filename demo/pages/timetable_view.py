@@ -4,7 +4,7 @@ import html
 from datetime import time
 
 from demo.catalogue import Words
-from demo.timetable import OFF, Told
+from demo.timetable import GIVEN, OFF, Timetable, Told
 from demo.translation import translated
 from nightschool.nightly_dates import Outcome
 
@@ -12,15 +12,28 @@ HALF_HOURS = [f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in (0,
 """Times that the page offers; another one may be typed."""
 
 
-def clock_text(clock: time | None) -> str:
-    """A time of day as the page's list names it."""
+def nightly_choices(timetable: Timetable | None, words: Words) -> list[tuple[str, str]]:
+    """What the page offers: (text, value)."""
+    offered = [(words("timetable.none"), OFF), *((clock, clock) for clock in HALF_HOURS)]
+    if timetable is None:
+        return offered
+    key = "timetable.given_none" if timetable.given is None else "timetable.given"
+    return [(words(key, time=_clock_text(timetable.given)), GIVEN), *offered]
+
+
+def nightly_value(timetable: Timetable) -> str:
+    """The value of what holds."""
+    return GIVEN if timetable.choice is None else _clock_text(timetable.choice.clock)
+
+
+def _clock_text(clock: time | None) -> str:
     return OFF if clock is None else clock.strftime("%H:%M")
 
 
 def timetable_line(told: Told | None, words: Words) -> str:
-    """Nothing where nights are only started by hand."""
+    """When the next night begins by itself, if one does, and what became of the last."""
     if told is None:
-        return ""
+        return f'<p class="quiet" id="timetable">{html.escape(words("timetable.no_night"))}</p>'
     following = words(
         "timetable.next", date=told.next.date().isoformat(), time=told.next.strftime("%H:%M"), zone=told.zone
     )
