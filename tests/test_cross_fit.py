@@ -76,6 +76,7 @@ def test_what_nobody_judged_is_scored_by_the_whole_examiner(tmp_path: Path) -> N
     found = folds.scores(whole, pooled, ["bank 3", "b", "a", "b"])
     expected = [head.scores(pooled)[row] for row, head in enumerate([whole, second, first, second])]
     torch.testing.assert_close(found, torch.stack(expected))
+    assert NO_FOLDS.judged(["bank 3", "b"]) is None
     assert torch.equal(NO_FOLDS.scores(whole, pooled, ["bank 3", "b", "a", "b"]), whole.scores(pooled))
 
 

@@ -20,11 +20,11 @@ from nightschool.settings import load_settings
 from tests.seeding import preferences_by_taste
 from tests.training_fixtures import random_head, tiny_base
 from training import night_stages
-from training.candidate import save_candidate
+from training.candidate import Made, save_candidate
 from training.effort import EFFORTS
 from training.judgements import Judgements
 from training.night_log import NightLog
-from training.night_stages import Made, NightPlan, Stages
+from training.night_stages import NightPlan, Stages
 from training.night_work import NightWork
 from training.nightly import resume_night
 from training.policy import Policy

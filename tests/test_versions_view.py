@@ -217,7 +217,7 @@ def test_style_aside_stands_beside_the_ratings_where_replies_differed_in_style(l
     shares = ((None, 1.0), (0.0, None))
     board = Leaderboard(ratings, 4, 2, "people", 0.5, ("a", "b"), shares, ((0, 4), (4, 0)), effects)
     shown = leaderboard_view.leaderboard(Board(board, True, "", ""), "a", words)
-    assert '<td class="style" title="800 – 1289">1044</td>' in shown
+    assert '<td class="style">1044 (800 – 1289)</td>' in shown
     assert '<td class="style">–</td>' in shown
     told = text_of(shown)
     for part in ("61%", "52%", "69%", "40%", words("versions.column_style"), words("versions.style_told")):

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +13,53 @@ from safetensors.torch import save
 
 from nightschool.errors import StoreError
 from nightschool.files import MANIFEST, sha256_of, whole_folder, write_json
+from nightschool.model import BaseModel
 from nightschool.records import Version
 from nightschool.version_folder import POLICY
+from training.judgements import Judgements
 from training.policy import Policy
 from training.receipt_check import Receipt, receipts_to_json
 from training.report_text import markdown_of
 from training.reward_folder import save_reward_model
-from training.reward_model import RewardModel, save_head
+from training.reward_ladder import FittedReward
+from training.reward_model import save_head
 from training.rollout_record import write_rollouts
 
 REWARD = "reward"
 """Folder of the reward model inside a version's."""
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a night made, to be kept as a version."""
+
+    policy: Policy
+    fitted: FittedReward
+    base: BaseModel
+    judgements: Judgements
+    rollouts: pa.Table
+
+
 def save_candidate(
     versions: Path,
     number: int,
     version: Version,
-    policy: Policy,
-    reward_model: RewardModel,
-    examiner: RewardModel,
+    made: Made,
     report: dict[str, Any],
     receipts: Sequence[Receipt],
-    rollouts: pa.Table,
     workshop: Path,
 ) -> Version:
     """Write `versions/v<number>-<hash of the policy>/` and return the version with its id and manifest hash.
 
     What is half written lies in `workshop`, the night's own folder.
     """
-    version_id = f"v{number}-{_hash(policy)[:8]}"
+    version_id = f"v{number}-{_hash(made.policy)[:8]}"
     folder = versions / version_id
     with told_when_unwritable(versions), whole_folder(folder, workshop=workshop) as temporary:
-        policy.save(temporary / POLICY)
-        save_reward_model(reward_model, temporary / REWARD)
-        save_head(examiner.head, temporary / REWARD / "examiner.safetensors")
-        write_rollouts(temporary, rollouts, version_id)
+        made.policy.save(temporary / POLICY)
+        save_reward_model(made.fitted.model, temporary / REWARD)
+        save_head(made.fitted.examiner.head, temporary / REWARD / "examiner.safetensors")
+        write_rollouts(temporary, made.rollouts, version_id)
         told = report | {"version": version_id}
         write_json(temporary / "report.json", told)
         (temporary / "report.md").write_text(markdown_of(told), encoding="utf-8")

@@ -41,6 +41,10 @@ class CrossFit:
             scores[own] = head.scores(pooled[own])
         return scores
 
+    def judged(self, components: Sequence[str]) -> int | None:
+        """How many of these components have a head of their own; None without heads."""
+        return sum(component in self.fold_of for component in components) if self.heads else None
+
 
 NO_FOLDS = CrossFit()
 

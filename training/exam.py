@@ -114,8 +114,9 @@ class ExamResult:
     """The share won by the reward model that PPO trained against. None: the night began before this was measured."""
     proxy_win_rate_low: float | None = None
     proxy_win_rate_high: float | None = None
-    prompts_judged: int = 0
-    """To how many prompts the examiner knows labels; each was scored without its fold of them."""
+    prompts_judged: int | None = None
+    """To how many prompts the examiner knows labels; each was scored without its fold of them. None: by the whole
+    examiner (too few labels for folds, or a night that began before there were any)."""
 
     def as_dict(self) -> dict[str, object]:
         """For reports: conduct as `champion_length`, `candidate_length` and so on."""
@@ -203,7 +204,7 @@ def examine(
         proxy_win_rate=proxy.mean,
         proxy_win_rate_low=proxy.low,
         proxy_win_rate_high=proxy.high,
-        prompts_judged=sum(component in jury.folds.fold_of for component in questions.components),
+        prompts_judged=jury.folds.judged(questions.components),
     )
     return result, old, new
 

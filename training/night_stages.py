@@ -20,7 +20,7 @@ from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
 from nightschool.version_folder import POLICY, load_policy, trained_layers
-from training.candidate import save_candidate, told_when_unwritable
+from training.candidate import Made, save_candidate, told_when_unwritable
 from training.coevolution import forget
 from training.effort import Effort
 from training.exam import ExamResult, Jury, Questions, examine
@@ -77,17 +77,6 @@ class NightPlan:
     effort: Effort
     seed: int
     practice: bool
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a night made, to be kept as a version."""
-
-    policy: Policy
-    fitted: FittedReward
-    base: BaseModel
-    judgements: Judgements
-    rollouts: pa.Table
 
 
 class Stages:
@@ -398,12 +387,9 @@ class Stages:
             self.plan.settings.versions,
             self.registry.next_number(),
             version,
-            made.policy,
-            made.fitted.model,
-            made.fitted.examiner,
+            made,
             report,
             self.receipts,
-            made.rollouts,
             self.work.folder,
         )
         promoted = verdict is VerdictKind.PROMOTED

@@ -17,14 +17,14 @@ from nightschool.registry import NightBook, VersionRegistry
 from nightschool.said import Said
 from nightschool.schema import FeedbackDatabase
 from nightschool.settings import Settings
-from training.candidate import told_when_unwritable
+from training.candidate import Made, told_when_unwritable
 from training.coevolution import coevolve
 from training.effort import effort_named
 from training.invariants import TrainingBroken
 from training.night_alarm import look_over
 from training.night_lock import night_lock
 from training.night_log import NightLog
-from training.night_stages import KEPT_SETTINGS, Made, NightPlan, Stages
+from training.night_stages import KEPT_SETTINGS, NightPlan, Stages
 from training.night_work import NightWork, sweep
 from training.prompts import practice_prompts
 from training.reward_metrics import THE_EXAMINER, gate

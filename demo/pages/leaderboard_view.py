@@ -97,12 +97,12 @@ def _row(rating: Rating, champion: str, scale: tuple[float, float, list[float]],
     name = html.escape(rating.version)
     mark = f' <span class="badge answers">{_text(words, "state_answers")}</span>' if rating.version == champion else ""
     score = f"{rating.wins}–{rating.ties}–{rating.losses}"
-    aside = "–" if rating.controlled is None else f"{rating.controlled:.0f}"
+    aside = _aside(rating)
     narrow = _text(words, "score_narrow", duels=rating.duels, score=score)
     style = ""
     if dressed:
         narrow += f"<br>{_text(words, 'style_narrow', rating=aside)}"
-        style = f'<td class="style"{_title(rating)}>{aside}</td>'
+        style = f'<td class="style">{aside}</td>'
     number, interval = "–", ""
     if rating.rating is not None and rating.low is not None and rating.high is not None:
         number = f"{rating.rating:.0f}"
@@ -115,10 +115,11 @@ def _row(rating: Rating, champion: str, scale: tuple[float, float, list[float]],
     )
 
 
-def _title(rating: Rating) -> str:
-    if rating.controlled_low is None or rating.controlled_high is None:
-        return ""
-    return f' title="{rating.controlled_low:.0f} – {rating.controlled_high:.0f}"'
+def _aside(rating: Rating) -> str:
+    """The rating with style aside and its interval."""
+    if rating.controlled is None or rating.controlled_low is None or rating.controlled_high is None:
+        return "–"
+    return f"{rating.controlled:.0f} ({rating.controlled_low:.0f} – {rating.controlled_high:.0f})"
 
 
 def _interval(rating: float, low: float, high: float, scale: tuple[float, float, list[float]]) -> str:
