@@ -356,7 +356,8 @@ class Classroom:
     def _single(self, task: _Task) -> Drafts:
         tried = task.tried
         version, warning = (tried, "") if tried else servable(self._engine, self._registry, self.champion())
-        with closing(self._pen(task, version, show=True).texts()) as texts:
+        [pen] = self._pens(task, [version], show=True)
+        with closing(pen.texts()) as texts:
             for text in texts:
                 yield Draft((text,), warning)
 
@@ -365,7 +366,7 @@ class Classroom:
         pair = self._pair(task.tried)
         left, left_warning = servable(self._engine, self._registry, pair.left)
         right, right_warning = servable(self._engine, self._registry, pair.right)
-        pens = [self._pen(task, version, show=False) for version in (left, right)]
+        pens = self._pens(task, [left, right], show=False)
         duel_id = self._store.start_duel(
             task.conversation_id, task.question_id, task.person_id, *(pen.reply_id for pen in pens)
         )
@@ -392,12 +393,16 @@ class Classroom:
         replies = [self._store.reply(pen.reply_id) for pen in pens]
         return next((r.id for r in replies if r.text.strip() and r.status is not ReplyStatus.FAILED), None)
 
-    def _pen(self, task: _Task, version: Version, *, show: bool) -> Pen:
-        seed = self._chance.getrandbits(31)
-        reply_id = self._store.start_reply(
-            task.conversation_id, task.question_id, version.id, task.sampling, seed, task.prompt_ids, show=show
-        )
-        return Pen(self._store, reply_id, self._engine.stream(version, task.prompt_ids, task.sampling, seed))
+    def _pens(self, task: _Task, versions: Sequence[Version], *, show: bool) -> list[Pen]:
+        seeds = [self._chance.getrandbits(31) for _ in versions]
+        replies = [
+            self._store.start_reply(
+                task.conversation_id, task.question_id, version.id, task.sampling, seed, task.prompt_ids, show=show
+            )
+            for version, seed in zip(versions, seeds, strict=True)
+        ]
+        streams = self._engine.stream_in_step(versions, task.prompt_ids, task.sampling, seeds)
+        return [Pen(self._store, reply, stream) for reply, stream in zip(replies, streams, strict=True)]
 
 
 STAND_IN = "A version of this comparison could not be used; an earlier one stands in for it (named in the log)."

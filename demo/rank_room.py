@@ -216,13 +216,15 @@ class RankRoom:
         versions = versions_to_rank(self._registry.list(), self._registry.champion(), self._count, self._chance)
         versions = [servable(self._engine, self._registry, version)[0] for version in versions]  # told in the log only
         round_id, conversation_id, question_id = self._store.start_round(person_id, prompt.id, language, prompt.text)
-        pens = []
-        for version in versions:
-            seed = self._chance.getrandbits(31)
-            reply_id = self._store.start_reply(
+        seeds = [self._chance.getrandbits(31) for _ in versions]
+        replies = [
+            self._store.start_reply(
                 conversation_id, question_id, version.id, self._sampling, seed, prompt_ids, show=False
             )
-            pens.append(Pen(self._store, reply_id, self._engine.stream(version, prompt_ids, self._sampling, seed)))
+            for version, seed in zip(versions, seeds, strict=True)
+        ]
+        streams = self._engine.stream_in_step(versions, prompt_ids, self._sampling, seeds)
+        pens = [Pen(self._store, reply, stream) for reply, stream in zip(replies, streams, strict=True)]
         self._store.seat_replies(round_id, [pen.reply_id for pen in pens])
         self._submit(round_id, Drawing(pens), writers)
         return round_id

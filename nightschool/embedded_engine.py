@@ -1,13 +1,15 @@
 """The engine inside the chat's own process: transformers on this machine's processor.
 
-One thread owns all tensor work. Requests take turns on it token by token in order of arrival, so several people (and
-both sides of a duel) are served at one pace, and the processor is never oversubscribed. A version is loaded on its
+One thread owns all tensor work. Requests take turns on it token by token in order of arrival, so several people are
+served at one pace, and the processor is never oversubscribed; both sides of a duel, and the replies of a ranking, are
+drawn in one turn. A version is loaded on its
 first use and kept with the `resident` most recently used ones; a reply in flight keeps the version it began with.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,10 +17,11 @@ from typing import Any
 import torch
 
 from nightschool.chat_format import encode_text, fit_prompt
+from nightschool.company import Company
 from nightschool.engine import Piece
 from nightschool.model import BaseModel
 from nightschool.records import Message, Sampling, Version
-from nightschool.sampling import stream_tokens
+from nightschool.sampling import stream_in_step
 from nightschool.version_folder import load_policy
 
 
@@ -51,25 +54,38 @@ class EmbeddedEngine:
 
     def stream(self, version: Version, prompt_ids: Sequence[int], sampling: Sampling, seed: int) -> Iterator[Piece]:
         """See `Engine.stream`."""
-        model = self._turns.submit(self._policy, version).result()
-        tokens = stream_tokens(
-            model,
-            prompt_ids,
+        return self.stream_in_step([version], prompt_ids, sampling, [seed])[0]
+
+    def stream_in_step(
+        self, versions: Sequence[Version], prompt_ids: Sequence[int], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Iterator[Piece]]:
+        """See `Engine.stream_in_step`."""
+        generators = {place: torch.Generator().manual_seed(seed) for place, seed in enumerate(seeds)}
+        draw = partial(
+            stream_in_step,
+            prompt_ids=prompt_ids,
             temperature=sampling.temperature,
             max_new_tokens=sampling.max_new_tokens,
             stop_ids=self._base.stop_ids,
-            generator=torch.Generator().manual_seed(seed),
+            generators=generators,
         )
+        company = Company(dict(enumerate(versions)), self._policy, draw, self._turns)
+        return [self._pieces(company, place, sampling.max_new_tokens) for place in range(len(versions))]
+
+    def _pieces(self, company: Company, place: int, max_new_tokens: int) -> Iterator[Piece]:
         drawn: list[int] = []
-        while True:
-            token = self._turns.submit(next, tokens, None).result()
-            if token is not None:  # None: a part of the prompt was read, nothing is drawn yet
-                drawn.append(token)
-            ended = bool(drawn) and (drawn[-1] in self._base.stop_ids or len(drawn) == sampling.max_new_tokens)
-            whole = ended and drawn[-1] in self._base.stop_ids
-            yield Piece(self._text(drawn, whole=whole), tuple(drawn), ended)
-            if ended:
-                break
+        try:
+            while True:
+                token = company.next(place)
+                if token is not None:  # None: a part of the prompt was read, nothing is drawn yet
+                    drawn.append(token)
+                whole = bool(drawn) and drawn[-1] in self._base.stop_ids
+                ended = whole or len(drawn) == max_new_tokens
+                yield Piece(self._text(drawn, whole=whole), tuple(drawn), ended)
+                if ended:
+                    break
+        finally:
+            company.leave(place)
 
     def close(self) -> None:
         """Finish the step at work and take no more."""

@@ -39,3 +39,12 @@ class Engine(Protocol):
     def stream(self, version: Version, prompt_ids: Sequence[int], sampling: Sampling, seed: int) -> Iterator[Piece]:
         """Draw a reply; a piece at least every half second while the prompt is read, then one per token."""
         ...
+
+    def stream_in_step(
+        self, versions: Sequence[Version], prompt_ids: Sequence[int], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Iterator[Piece]]:
+        """Draw several replies to one prompt, as `stream` each; faster where they are read a piece of each in turn.
+
+        One that breaks or is closed leaves the others alone.
+        """
+        ...

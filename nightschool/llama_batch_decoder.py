@@ -52,7 +52,7 @@ class LlamaBatchDecoder(LlamaReader):
         cos, sin = self._cos[self._positions][:, None], self._sin[self._positions][:, None]  # each [rows, 1, head_dim]
         mask = self._mask[..., :end]
         hidden = self._embedding[tokens]  # [rows, size]
-        for weights, keys, values in zip(self._layers, self._keys, self._values, strict=True):
+        for weights, keys, values in zip(self.layers, self._keys, self._values, strict=True):
             normed = self._normed(hidden, weights.norm)
             query = self._turned(functional.linear(normed, weights.q), cos, sin)  # [rows, heads, head_dim]
             keys[:, :, place] = self._turned(functional.linear(normed, weights.k), cos, sin)
@@ -64,12 +64,9 @@ class LlamaBatchDecoder(LlamaReader):
                 attn_mask=mask,
                 scale=self._scale,
             )
-            hidden = hidden + functional.linear(mixed.reshape(len(tokens), -1), weights.out)
-            normed = self._normed(hidden, weights.mlp_norm)
-            gate, up = functional.linear(normed, weights.gate), functional.linear(normed, weights.up)
-            hidden = hidden + functional.linear(functional.silu(gate) * up, weights.down)
+            hidden = self._after_attention(hidden, mixed.reshape(len(tokens), -1), weights)
         self._past, self._positions = end, self._positions + 1
-        return functional.linear(self._normed(hidden, self._norm), self._head)
+        return self._logits(hidden)
 
     def _turned(self, projected: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """The rotary embedding: [rows, heads * head_dim] -> [rows, heads, head_dim]; `sin` half negated."""

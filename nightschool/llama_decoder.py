@@ -54,12 +54,26 @@ class LlamaReader:
         self._eps = float(config.rms_norm_eps)
         self._rotary: nn.Module = inner.rotary_emb
         self._embedding: torch.Tensor = inner.embed_tokens.weight
-        self._layers = [LayerWeights.of(layer) for layer in inner.layers[: config.num_hidden_layers]]
+        self.layers = [LayerWeights.of(layer) for layer in inner.layers[: config.num_hidden_layers]]
         self._norm: torch.Tensor = inner.norm.weight
         self._head: torch.Tensor = model.lm_head.weight
 
+    def shares_words_with(self, other: "LlamaReader") -> bool:
+        """Whether words mean the same to both: embedding, last norm and output layer are the very same tensors."""
+        return (self._embedding is other._embedding) and (self._norm is other._norm) and (self._head is other._head)
+
     def _normed(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return functional.rms_norm(hidden, weight.shape, weight, self._eps)
+
+    def _after_attention(self, hidden: torch.Tensor, mixed: torch.Tensor, weights: "LayerWeights") -> torch.Tensor:
+        """The rest of a layer: hidden [rows, size], mixed by attention [rows, heads * head_dim] -> [rows, size]."""
+        hidden = hidden + functional.linear(mixed, weights.out)
+        normed = self._normed(hidden, weights.mlp_norm)
+        gate, up = functional.linear(normed, weights.gate), functional.linear(normed, weights.up)
+        return hidden + functional.linear(functional.silu(gate) * up, weights.down)
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        return functional.linear(self._normed(hidden, self._norm), self._head)
 
 
 class LlamaDecoder(LlamaReader):
@@ -68,7 +82,7 @@ class LlamaDecoder(LlamaReader):
     def take_over(self, cache: DynamicCache, capacity: int) -> None:
         """Copy the keys and values of the text so far; room for `capacity` tokens in all."""
         self._past = cache.get_seq_length()
-        shape = (len(self._layers), self._kv_heads, capacity, self._head_dim)
+        shape = (len(self.layers), self._kv_heads, capacity, self._head_dim)
         self._keys, self._values = (torch.empty(shape, dtype=self._embedding.dtype) for _ in range(2))
         for index, layer in enumerate(cache.layers):
             read: Any = layer  # its keys and values: [1, kv_heads, past, head_dim]
@@ -80,27 +94,33 @@ class LlamaDecoder(LlamaReader):
 
     def step(self, token: torch.Tensor) -> torch.Tensor:
         """Read one token; token [1] -> logits of the next [1, words]."""
+        hidden = self._embedding[token]  # [1, width]
+        for index, weights in enumerate(self.layers):
+            normed = self._normed(hidden, weights.norm)
+            projected = (functional.linear(normed, weight) for weight in (weights.q, weights.k, weights.v))
+            hidden = self._after_attention(hidden, self.attend(index, *projected), weights)
+        self.advance()
+        return self._logits(hidden)
+
+    def attend(self, index: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attention of layer `index` from the new token's projections: each [1, heads * head_dim], as is the result."""
         place, end = self._past, self._past + 1
         cos, sin = self._cos[place], self._sin[place]  # each [head_dim]
-        hidden = self._embedding[token]  # [1, width]
-        for weights, keys, values in zip(self._layers, self._keys, self._values, strict=True):
-            normed = self._normed(hidden, weights.norm)
-            query = self._turned(functional.linear(normed, weights.q), cos, sin)  # [heads, head_dim]
-            keys[:, place] = self._turned(functional.linear(normed, weights.k), cos, sin)
-            values[:, place] = functional.linear(normed, weights.v).view(-1, self._head_dim)
-            # heads that share keys stand as so many queries of one head: the sums of enable_gqa, in a third of the time
-            mixed = functional.scaled_dot_product_attention(
-                query.view(1, self._kv_heads, -1, self._head_dim),  # [1, kv_heads, heads / kv_heads, head_dim]
-                keys[None, :, :end],
-                values[None, :, :end],
-                scale=self._scale,
-            )
-            hidden = hidden + functional.linear(mixed.reshape(1, -1), weights.out)
-            normed = self._normed(hidden, weights.mlp_norm)
-            gate, up = functional.linear(normed, weights.gate), functional.linear(normed, weights.up)
-            hidden = hidden + functional.linear(functional.silu(gate) * up, weights.down)
-        self._past = end
-        return functional.linear(self._normed(hidden, self._norm), self._head)
+        keys, values = self._keys[index], self._values[index]  # each [kv_heads, capacity, head_dim]
+        keys[:, place] = self._turned(key, cos, sin)
+        values[:, place] = value.view(-1, self._head_dim)
+        # heads that share keys stand as so many queries of one head: the sums of enable_gqa, in a third of the time
+        mixed = functional.scaled_dot_product_attention(
+            self._turned(query, cos, sin).view(1, self._kv_heads, -1, self._head_dim),  # heads / kv_heads queries
+            keys[None, :, :end],
+            values[None, :, :end],
+            scale=self._scale,
+        )
+        return mixed.reshape(1, -1)
+
+    def advance(self) -> None:
+        """Every layer has read the new token."""
+        self._past += 1
 
     def _turned(self, projected: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """The rotary embedding: [1, heads * head_dim] -> [heads, head_dim]; the first half of `sin` is negated."""
@@ -121,6 +141,10 @@ class LayerWeights:
     gate: torch.Tensor
     up: torch.Tensor
     down: torch.Tensor
+
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """All of them."""
+        return (self.norm, self.q, self.k, self.v, self.out, self.mlp_norm, self.gate, self.up, self.down)
 
     @classmethod
     def of(cls, layer: Any) -> "LayerWeights":

@@ -1,10 +1,11 @@
-"""Drawing tokens: one reply as a stream (the chat), or many at once (rollouts, exams).
+"""Drawing tokens: replies as streams (the chat; both sides of a duel in step), or many at once (rollouts, exams).
 
 Plain temperature sampling from the whole distribution, no top-k or top-p, so that what PPO trains is what is served.
 Generators are passed in: the same seed on the same machine draws the same reply.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import copy
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from transformers.cache_utils import DynamicCache
 
 from nightschool.llama_batch_decoder import LlamaBatchDecoder
 from nightschool.llama_decoder import LlamaDecoder, supports
+from nightschool.llama_in_step import LlamaInStep
 
 PREFILL_CHUNK = 256
 """Prompt tokens per forward pass of a stream: a stop is obeyed between two chunks (about 0.3 s each on 2 cores)."""
@@ -33,34 +35,94 @@ def stream_tokens(
 
     Yields None after each prompt chunk but the last, so that the caller can stop a long prompt between chunks.
     """
-    cache = DynamicCache(config=model.config)
-    with torch.inference_mode():
+    drawing = stream_in_step(
+        {0: model},
+        prompt_ids,
+        temperature=temperature,
+        max_new_tokens=max_new_tokens,
+        stop_ids=stop_ids,
+        generators={0: generator},
+        at_work={0},
+    )
+    return (drawn[0] for drawn in drawing)
+
+
+def stream_in_step(
+    models: Mapping[int, Any],
+    prompt_ids: Sequence[int],
+    *,
+    temperature: float,
+    max_new_tokens: int,
+    stop_ids: Collection[int],
+    generators: Mapping[int, torch.Generator],
+    at_work: set[int],
+) -> Iterator[dict[int, int | None]]:
+    """Draw a reply from each of several models on one base to one prompt, a token of each per step.
+
+    Yields the tokens of a step by the numbers of the replies that are at work; None after each prompt chunk but the
+    last. A reply leaves `at_work` after the token that ends it; the caller may take others out between two steps. How
+    many replies go together changes the last bits of their numbers: the same seeds draw the same replies in the same
+    company.
+    """
+    distinct = {id(models[row]): models[row] for row in sorted(at_work)}
+    read: dict[int, tuple[DynamicCache, torch.Tensor]] = {}
+    for model in distinct.values():
+        cache = DynamicCache(config=model.config)
         for start in range(0, len(prompt_ids), PREFILL_CHUNK):
-            chunk = torch.tensor([prompt_ids[start : start + PREFILL_CHUNK]])
-            logits = model(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
-            if start + PREFILL_CHUNK < len(prompt_ids):
-                yield None
-    read: Callable[[torch.Tensor], torch.Tensor] | None = None
-    for _ in range(max_new_tokens):
+            with torch.inference_mode():
+                chunk = torch.tensor([prompt_ids[start : start + PREFILL_CHUNK]])
+                logits = model(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+            if start + PREFILL_CHUNK < len(prompt_ids) or len(read) + 1 < len(distinct):
+                yield dict.fromkeys(sorted(at_work))
+        read[id(model)] = cache, logits
+    texts = _Texts(models, {row: read[id(models[row])][0] for row in at_work}, len(prompt_ids) + max_new_tokens)
+    following = {row: read[id(models[row])][1] for row in at_work}  # logits [1, words]
+    del read, cache, logits  # the texts have their own
+    for step in range(max_new_tokens):
         with torch.inference_mode():
-            token = _draw(logits, temperature, generator)
-        yield int(token)
-        if int(token) in stop_ids:
+            tokens = {row: _draw(following[row], temperature, generators[row]) for row in sorted(at_work)}
+        yield {row: int(token) for row, token in tokens.items()}
+        at_work -= {row for row, token in tokens.items() if int(token) in stop_ids}
+        if not at_work or step == max_new_tokens - 1:
             return
         with torch.inference_mode():
-            if read is None:
-                read = _reader(model, cache, len(prompt_ids) + max_new_tokens)
-                del cache  # the decoder has its own
-            logits = read(token)
+            following = texts.read({row: token for row, token in tokens.items() if row in at_work})
 
 
-def _reader(model: Any, cache: DynamicCache, capacity: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What reads one more token [1] after those in the cache and gives the logits of the next [1, words]."""
-    if supports(model):
-        decoder = LlamaDecoder(model)
-        decoder.take_over(cache, capacity)
-        return decoder.step
-    return lambda token: model(token[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
+class _Texts:
+    """Texts that grow by a token at a time, by number; a text that is not read any more is forgotten."""
+
+    def __init__(self, models: Mapping[int, Any], caches: Mapping[int, DynamicCache], capacity: int) -> None:
+        self._models, self._caches, self._capacity = models, dict(caches), capacity
+        self._decoders: dict[int, LlamaDecoder] = {}
+        self._together: LlamaInStep | None = None
+        self._is_plain = all(supports(models[row]) for row in caches)
+        if not self._is_plain:
+            self._caches = {row: copy.deepcopy(cache) for row, cache in caches.items()}
+
+    def read(self, tokens: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+        """Read a token [1] of each of these texts -> logits [1, words] of the next."""
+        if not self._is_plain:
+            return {row: self._library(row, token) for row, token in tokens.items()}
+        if not self._decoders:
+            for row in tokens:
+                self._decoders[row] = LlamaDecoder(self._models[row])
+                self._decoders[row].take_over(self._caches[row], self._capacity)
+            self._caches.clear()
+        if list(tokens) != list(self._decoders):
+            self._decoders = {row: self._decoders[row] for row in tokens}
+            self._together = None
+        if len(tokens) == 1:
+            return {row: self._decoders[row].step(token) for row, token in tokens.items()}
+        if self._together is None:
+            self._together = LlamaInStep(self._models[next(iter(tokens))], list(self._decoders.values()))
+        logits = self._together.step(torch.cat(list(tokens.values())))
+        return dict(zip(tokens, logits.split(1), strict=True))
+
+    def _library(self, row: int, token: torch.Tensor) -> torch.Tensor:
+        found = self._models[row](token[:, None], past_key_values=self._caches[row], use_cache=True)
+        logits: torch.Tensor = found.logits[:, -1]
+        return logits
 
 
 def sample_batch(

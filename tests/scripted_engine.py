@@ -49,6 +49,11 @@ class ScriptedEngine:
         if version.id in self.damaged:
             raise DamagedVersion(f"The version {version.id} is damaged (a file was changed).")
 
+    def stream_in_step(
+        self, versions: Sequence[Version], prompt_ids: Sequence[int], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Iterator[Piece]]:
+        return [self.stream(version, prompt_ids, sampling, seed) for version, seed in zip(versions, seeds, strict=True)]
+
     def stream(self, version: Version, prompt_ids: Sequence[int], sampling: Sampling, seed: int) -> Iterator[Piece]:
         self.streams.append((version.id, seed))
         self._asked[version.id, tuple(prompt_ids)] += 1

@@ -65,11 +65,16 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "model": ({"errors", "files", "settings"}, {"torch", "transformers", "safetensors", "filelock"}),
     "llama_decoder": (set(), {"torch", "transformers"}),
     "llama_batch_decoder": ({"llama_decoder"}, {"torch", "transformers"}),
-    "sampling": ({"llama_batch_decoder", "llama_decoder"}, {"torch", "transformers"}),
+    "llama_in_step": ({"llama_decoder"}, {"torch"}),
+    "sampling": ({"llama_batch_decoder", "llama_decoder", "llama_in_step"}, {"torch", "transformers"}),
+    "company": ({"records"}, set()),
     "version_check": ({"errors", "files", "records"}, set()),
     "version_folder": ({"errors", "model", "records", "version_check"}, {"torch", "safetensors"}),
     "engine": ({"records"}, set()),
-    "embedded_engine": ({"chat_format", "engine", "model", "records", "sampling", "version_folder"}, {"torch"}),
+    "embedded_engine": (
+        {"chat_format", "company", "engine", "model", "records", "sampling", "version_folder"},
+        {"torch"},
+    ),
 }
 STORE = {
     "nightschool.migrations",
@@ -82,7 +87,7 @@ STORE |= {f"nightschool.{name}" for name in ("version_lineage", "championship", 
 STORE |= {"nightschool.night_reading"}
 STORE |= {f"nightschool.{part}" for part in FEEDBACK_PARTS}
 TENSORS = {"nightschool.model", "nightschool.llama_decoder", "nightschool.sampling", "nightschool.version_folder"}
-TENSORS |= {"nightschool.embedded_engine", "nightschool.llama_batch_decoder"}
+TENSORS |= {"nightschool.embedded_engine", "nightschool.llama_batch_decoder", "nightschool.llama_in_step"}
 TENSOR_PACKAGES = {"torch", "transformers", "peft", "safetensors"}
 SCREENS = re.compile(r"demo\.(app|web|pages(\..+)?)")
 
@@ -215,7 +220,7 @@ def test_gradio_stands_on_the_screens_only() -> None:
     assert [name for name in sorted(users) if not SCREENS.fullmatch(name)] == []
 
 
-def test_tensors_stand_in_six_shared_modules_and_in_training_only() -> None:
+def test_tensors_stand_in_seven_shared_modules_and_in_training_only() -> None:
     users = {name for name, tree in sources().items() if packages_of(tree) & TENSOR_PACKAGES}
     assert {name for name in users if not name.startswith("training.")} == TENSORS
 

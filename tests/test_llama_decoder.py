@@ -107,7 +107,7 @@ def test_the_weights_stay_where_and_what_they_are(tiny_base: BaseModel) -> None:
         assert fingerprint(model) == marks
         held = vars(LlamaDecoder(model))
         assert held["_embedding"] is model.model.embed_tokens.weight
-        assert held["_layers"][0].gate is model.model.layers[0].mlp.gate_proj.weight
+        assert held["layers"][0].gate is model.model.layers[0].mlp.gate_proj.weight
 
 
 def test_more_tokens_than_there_is_room_for_are_refused(tiny_base: BaseModel) -> None:
