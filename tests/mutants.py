@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.mutant import Mutant
 from tests.mutants_of_coevolution import COEVOLUTION_MUTANTS
+from tests.mutants_of_engine import ENGINE_MUTANTS
 from tests.mutants_of_exam import EXAM_MUTANTS
 from tests.mutants_of_judgements import JUDGEMENTS_MUTANTS
 from tests.mutants_of_loop import LOOP_MUTANTS
@@ -28,6 +29,7 @@ from tests.mutants_of_versions import VERSIONS_MUTANTS
 from tests.pytest_server import PytestServer, pytest_server
 
 MUTANTS: tuple[Mutant, ...] = (
+    *ENGINE_MUTANTS,
     *PPO_MUTANTS,
     *LOOP_MUTANTS,
     *REWARD_MUTANTS,
