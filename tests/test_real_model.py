@@ -63,12 +63,12 @@ def test_a_tiny_night_on_the_embedded_model_tells_all_it_must(tmp_path: Path, em
     assert "80 preferences imported" in imported.stdout
 
     effort = replace(
-        EFFORTS["quick"], iterations=2, normaliser_replies=32, exam_prompts=32, lora_epochs=0, ppo_seconds=math.inf
+        EFFORTS["quick"], iterations=1, normaliser_replies=32, exam_prompts=16, lora_epochs=0, ppo_seconds=math.inf
     )
     report = run_night(NightPlan(settings, effort, seed=0, practice=False), lambda text: None)
     assert report["reward_model_accuracy"] > 0.9  # the difference is in every word
     assert report["verdict"] in {"promoted", "held", "rejected"}
     assert report["reward_after"] != report["reward_before"]
     assert report["kl"] > 0
-    assert report["episodes"] == 128
+    assert report["episodes"] == 64
     assert (tmp_path / "versions" / report["version"] / "policy" / "adapter_model.safetensors").exists()
