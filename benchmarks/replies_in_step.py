@@ -1,8 +1,8 @@
 """Both sides of a duel, and the replies of a ranking, drawn in step: `python -m benchmarks.replies_in_step [--quick]`.
 
 In one run of the chat's engine on the embedded model: tokens a second of one reply alone; of two and four replies of
-one version a token of each in turn, apart and in step; and of two replies by two versions, in step. Rounds of all of
-them alternate; told are medians and their ratios.
+one version, and of two by two versions, a token of each in turn: apart and in step. Rounds of all of them alternate;
+told are medians and their ratios.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     words = parser.parse_args()
     settings = load_settings()
-    base = base_of(settings)
+    base = replace(base_of(settings), stop_ids=frozenset())  # all replies are equally long
     sampling = Sampling(settings.temperature, 64)
     with tempfile.TemporaryDirectory() as folder:
         other = write_version(base, Path(folder), words.seed)
@@ -61,6 +62,7 @@ def main() -> None:
                 "one": (in_step, [INITIAL_VERSION]),
                 "two_apart": (apart, [INITIAL_VERSION] * 2),
                 "two_in_step": (in_step, [INITIAL_VERSION] * 2),
+                "two_versions_apart": (apart, [INITIAL_VERSION, other]),
                 "two_versions_in_step": (in_step, [INITIAL_VERSION, other]),
                 "four_apart": (apart, [INITIAL_VERSION] * 4),
                 "four_in_step": (in_step, [INITIAL_VERSION] * 4),
@@ -70,12 +72,12 @@ def main() -> None:
                 for name, (way, versions) in ways.items():
                     began = time.perf_counter()
                     *_, last = zip_longest(*way(versions, words.seed + 10 * number))
-                    tokens = sum(len(piece.token_ids) for piece in last if piece is not None)
+                    tokens = sum(len(piece.token_ids) for piece in last)
                     speeds[name].append(tokens / (time.perf_counter() - began))
     figures = {f"{name}_tokens_per_second": statistics.median(speeds[name]) for name in ways}
     figures |= {
         f"{count}_ratio": statistics.median(speeds[f"{count}_in_step"]) / statistics.median(speeds[f"{count}_apart"])
-        for count in ("two", "four")
+        for count in ("two", "two_versions", "four")
     }
     tell(figures, as_json=words.json)
 

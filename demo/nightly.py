@@ -71,7 +71,7 @@ class Nightly:
         Raises `BadInput` for a machine without a zone. Choosing the time that holds already changes nothing about its
         nights. A night whose hour has passed today begins tomorrow.
         """
-        if choice is not None and choice.clock is not None:
+        if (self._given if choice is None else choice.clock) is not None:
             zone_named(self._zone_name)
         self._clocks.choose(choice)
         self._follow()

@@ -1,9 +1,9 @@
 """The engine inside the chat's own process: transformers on this machine's processor.
 
-One thread owns all tensor work. Requests take turns on it token by token in order of arrival, so several people are
-served at one pace, and the processor is never oversubscribed; both sides of a duel, and the replies of a ranking, are
-drawn in one turn. A version is loaded on its
-first use and kept with the `resident` most recently used ones; a reply in flight keeps the version it began with.
+One thread owns all tensor work. Requests take turns on it step by step in order of arrival, so several people are
+served at one pace, and the processor is never oversubscribed. A step is a token of one reply, or of both sides of a
+duel, or of all replies of a ranking: shared layers are read once for all of them. A version is loaded on its first use
+and kept with the `resident` most recently used ones; a reply in flight keeps the version it began with.
 """
 
 from collections import OrderedDict
@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from nightschool.chat_format import encode_text, fit_prompt
-from nightschool.company import Company
+from nightschool.company import Company, End, Pieces
 from nightschool.engine import Piece
+from nightschool.llama_decoder import supports
 from nightschool.model import BaseModel
 from nightschool.records import Message, Sampling, Version
 from nightschool.sampling import stream_in_step
@@ -60,38 +61,26 @@ class EmbeddedEngine:
         self, versions: Sequence[Version], prompt_ids: Sequence[int], sampling: Sampling, seeds: Sequence[int]
     ) -> list[Iterator[Piece]]:
         """See `Engine.stream_in_step`."""
-        generators = {place: torch.Generator().manual_seed(seed) for place, seed in enumerate(seeds)}
+        if len(versions) > 1 and not supports(self._base.model):  # nothing would be shared: a turn for each
+            pairs = zip(versions, seeds, strict=True)
+            return [self.stream(version, prompt_ids, sampling, seed) for version, seed in pairs]
         draw = partial(
             stream_in_step,
             prompt_ids=prompt_ids,
             temperature=sampling.temperature,
             max_new_tokens=sampling.max_new_tokens,
             stop_ids=self._base.stop_ids,
-            generators=generators,
+            generators={place: torch.Generator().manual_seed(seed) for place, seed in enumerate(seeds)},
         )
         company = Company(dict(enumerate(versions)), self._policy, draw, self._turns)
-        return [self._pieces(company, place, sampling.max_new_tokens) for place in range(len(versions))]
-
-    def _pieces(self, company: Company, place: int, max_new_tokens: int) -> Iterator[Piece]:
-        drawn: list[int] = []
-        try:
-            while True:
-                token = company.next(place)
-                if token is not None:  # None: a part of the prompt was read, nothing is drawn yet
-                    drawn.append(token)
-                whole = bool(drawn) and drawn[-1] in self._base.stop_ids
-                ended = whole or len(drawn) == max_new_tokens
-                yield Piece(self._text(drawn, whole=whole), tuple(drawn), ended)
-                if ended:
-                    break
-        finally:
-            company.leave(place)
+        end = End(self._base.stop_ids, sampling.max_new_tokens)
+        return [Pieces(company, place, end, self._text) for place in range(len(versions))]
 
     def close(self) -> None:
         """Finish the step at work and take no more."""
         self._turns.shutdown(wait=True, cancel_futures=True)
 
-    def _text(self, token_ids: Sequence[int], *, whole: bool) -> str:
+    def _text(self, token_ids: Sequence[int], whole: bool) -> str:
         text: str = self._base.tokenizer.decode(token_ids, skip_special_tokens=True)
         return text if whole else text.rstrip("\ufffd")  # the first bytes of a character that is not written yet
 

@@ -45,6 +45,6 @@ class Engine(Protocol):
     ) -> list[Iterator[Piece]]:
         """Draw several replies to one prompt, as `stream` each; faster where they are read a piece of each in turn.
 
-        One that breaks or is closed leaves the others alone.
+        One that is closed, or whose version cannot be loaded, leaves the others alone; a step that breaks ends all.
         """
         ...

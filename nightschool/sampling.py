@@ -65,16 +65,21 @@ def stream_in_step(
     company.
     """
     distinct = {id(models[row]): models[row] for row in sorted(at_work)}
+    last = list(distinct.values())[-1]
     read: dict[int, tuple[DynamicCache, torch.Tensor]] = {}
     for model in distinct.values():
+        if not any(models[row] is model for row in at_work):
+            continue  # who wanted it has left
         cache = DynamicCache(config=model.config)
         for start in range(0, len(prompt_ids), PREFILL_CHUNK):
             with torch.inference_mode():
                 chunk = torch.tensor([prompt_ids[start : start + PREFILL_CHUNK]])
                 logits = model(chunk, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
-            if start + PREFILL_CHUNK < len(prompt_ids) or len(read) + 1 < len(distinct):
+            if start + PREFILL_CHUNK < len(prompt_ids) or model is not last:
                 yield dict.fromkeys(sorted(at_work))
         read[id(model)] = cache, logits
+    if not at_work:
+        return
     texts = _Texts(models, {row: read[id(models[row])][0] for row in at_work}, len(prompt_ids) + max_new_tokens)
     following = {row: read[id(models[row])][1] for row in at_work}  # logits [1, words]
     del read, cache, logits  # the texts have their own
@@ -97,7 +102,7 @@ class _Texts:
         self._decoders: dict[int, LlamaDecoder] = {}
         self._together: LlamaInStep | None = None
         self._is_plain = all(supports(models[row]) for row in caches)
-        if not self._is_plain:
+        if not self._is_plain and len(caches) > 1:
             self._caches = {row: copy.deepcopy(cache) for row, cache in caches.items()}
 
     def read(self, tokens: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:

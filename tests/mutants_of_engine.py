@@ -17,7 +17,7 @@ ENGINE_MUTANTS = (
     _sampling(
         "replies share one text", "self._caches = {row: copy.deepcopy(cache) for row, cache in caches.items()}", "pass"
     ),
-    _company("who leaves is drawn on", "self._at_work.discard(place)\n\n", "pass\n\n"),
+    _company("who leaves is drawn on", "self._at_work.discard(place)\n            self._drawn", "self._drawn"),
     _company(
         "one broken version breaks all",
         "self._faults[place] = error",

@@ -155,7 +155,7 @@ EXAM_MUTANTS = (
         "by_curvature.diagonal()",
     ),
     _controlled("a tie is half a loss", "Preferred.TIE: 0.5", "Preferred.TIE: 0.25"),
-    _style("code is dress", 'INLINE.sub("", FENCED.sub("", reply.text))', "reply.text"),
+    _style("code is dress", 'INLINE.sub("code", FENCED.sub("", reply.text))', "reply.text"),
     _style("a rule is a list", "(?![-* ]*$)", ""),
     _style("a lead is a count", "(a - b) / (a + b) if a + b", "(a - b) if a + b"),
     _contests(

@@ -67,12 +67,12 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "llama_batch_decoder": ({"llama_decoder"}, {"torch", "transformers"}),
     "llama_in_step": ({"llama_decoder"}, {"torch"}),
     "sampling": ({"llama_batch_decoder", "llama_decoder", "llama_in_step"}, {"torch", "transformers"}),
-    "company": ({"records"}, set()),
+    "company": ({"engine", "records"}, set()),
     "version_check": ({"errors", "files", "records"}, set()),
     "version_folder": ({"errors", "model", "records", "version_check"}, {"torch", "safetensors"}),
     "engine": ({"records"}, set()),
     "embedded_engine": (
-        {"chat_format", "company", "engine", "model", "records", "sampling", "version_folder"},
+        {"chat_format", "company", "engine", "llama_decoder", "model", "records", "sampling", "version_folder"},
         {"torch"},
     ),
 }

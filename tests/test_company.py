@@ -106,6 +106,44 @@ def test_one_that_is_closed_is_not_drawn_any_more_and_the_other_goes_on(
     assert len(rows) == SAMPLING.max_new_tokens + len(left_piece.token_ids)
 
 
+def test_one_that_is_closed_before_it_was_read_is_not_drawn(
+    engine: EmbeddedEngine, versions: list[Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    left, right = engine.stream_in_step([versions[1], versions[0]], PROMPT, SAMPLING, [0, 1])
+    left.close()  # type: ignore[attr-defined]
+    rows = LlamaInStep.step
+    monkeypatch.setattr(LlamaInStep, "step", lambda self, tokens: (read.append(len(tokens)), rows(self, tokens))[1])
+    assert list(right)[-1] == last(engine, versions[0], 1)
+    assert read == []
+    assert list(left) == []
+
+
+def test_where_nothing_could_be_shared_each_reply_has_turns_of_its_own(
+    engine: EmbeddedEngine, versions: list[Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [last(engine, version, seed) for seed, version in enumerate(versions[:2])]
+    for module in ("sampling", "embedded_engine"):
+        monkeypatch.setattr(f"nightschool.{module}.supports", lambda model: False)
+    left, right = engine.stream_in_step(versions[:2], PROMPT, SAMPLING, [0, 1])
+    assert list(left)[-1] == expected[0]  # to its end, while the other has not begun
+    assert list(right)[-1] == expected[1]
+
+
+def test_what_is_drawn_when_the_engine_closes_ends_with_an_error_for_everybody(
+    tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    engine = engine_of(endless(tiny_base), tmp_path)
+    streams = engine.stream_in_step([INITIAL_VERSION] * 2, PROMPT, SAMPLING, [0, 1])
+    for stream in streams:
+        next(stream)
+    engine.close()
+    for stream in streams:
+        with pytest.raises(RuntimeError, match="shutdown"):
+            next(stream)
+        assert list(stream) == []
+
+
 def test_one_ends_its_turn_and_the_other_goes_on(tiny_base: BaseModel, tmp_path: Path) -> None:
     with closing(engine_of(endless(tiny_base), tmp_path)) as engine:
         whole = [last(engine, INITIAL_VERSION, seed).token_ids for seed in range(2)]

@@ -12,7 +12,7 @@ from training.contests import Contest
 from training.judgements import Preferred
 from training.ratings import POINTS, RIDGE, clusters_of, fit, rate, tallies
 from training.style import PLAIN, lead, style_of
-from training.style_control import Controlled, _derivatives, bounds_of, control_style
+from training.style_control import _SCORES, Controlled, _derivatives, bounds_of, control_style
 
 NAMES = ("initial", "v1", "v2")
 MIRROR = {Preferred.LEFT: Preferred.RIGHT, Preferred.RIGHT: Preferred.LEFT, Preferred.TIE: Preferred.TIE}
@@ -167,6 +167,27 @@ def test_a_style_in_one_duel_of_many_moves_no_rating_and_is_told_as_unknown(
         assert rating.controlled == pytest.approx(rating.rating, abs=5)
 
 
+def test_the_fit_ends_at_the_top_also_where_whole_newton_steps_lead_past_it() -> None:
+    votes = [
+        Contest("v1", "initial", outcome, "ann", str(number), (lead, 0.0, 0.0, 0.0))
+        for outcome, lead, count in ((Preferred.LEFT, -1.0, 3000), (Preferred.TIE, 0.8, 300))
+        for number in range(count)
+    ]
+    found = controlled(votes, ("initial", "v1"))
+    weight = math.log(found.effects[0].share / (1 - found.effects[0].share))
+    design = torch.tensor([[-1.0, 1.0, vote.style[0] / 0.2] for vote in votes], dtype=torch.float64)
+    told = torch.tensor([*found.strength.tolist(), weight], dtype=torch.float64)
+    log_nu = torch.zeros(1, dtype=torch.float64)  # the last one is not told: at the top it is where its slope is 0
+    score = torch.tensor([_SCORES[vote.outcome] for vote in votes], dtype=torch.float64)
+    is_tie = (score == 0.5).double()
+    prior = torch.tensor([RIDGE, RIDGE, 1.0, RIDGE], dtype=torch.float64)
+    for _ in range(200):
+        pulls, curve = _derivatives(torch.cat([told, log_nu]), design, score, is_tie, prior)
+        log_nu = log_nu + ((pulls.sum(0)[-1] - RIDGE * log_nu) / curve[-1, -1]).clamp(-0.5, 0.5)
+    pulls, _ = _derivatives(torch.cat([told, log_nu]), design, score, is_tie, prior)
+    assert float((pulls.sum(0) - prior * torch.cat([told, log_nu])).abs().max()) < 1e-2
+
+
 def test_the_initial_model_stands_at_1000_with_style_aside_too() -> None:
     votes = simulated({"initial": 0.0, "v1": 0.9, "v2": -0.5}, 2.0, 900, random.Random(5), longer="v2")
     board = {rating.version: rating for rating in rate(NAMES, votes).ratings}
@@ -185,6 +206,8 @@ def test_the_initial_model_stands_at_1000_with_style_aside_too() -> None:
         ("```python\n# never closed\n- no", (0, 0, 0)),
         ("- see:\n  ```\n  # no\n  - no\n  ```\n- b", (0, 2, 0)),
         ("```inline``` then\n# yes\n- a `**no**` and `__init__`", (1, 1, 0)),
+        ("- `a`\n- `b`\n## `c`\n**`d`**", (1, 2, 1)),
+        ("````markdown\n# no\n```\n- no\n````\n- yes", (0, 1, 0)),
         ("- - -\n* * *\n---\n- -5 degrees", (0, 1, 0)),
         ("# 标题\n\n- **重点**：水\n- 火", (1, 2, 1)),
         ("", (0, 0, 0)),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nightschool.records import Reply
 from nightschool.standings import STYLES
 
-FENCED = re.compile(r"^ *(```|~~~)[^`\n]*\n.*?(^ *\1|\Z)", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^ *(`{3,}|~{3,})[^`\n]*\n.*?(^ *\1|\Z)", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(`+)[^`\n]+\1")
 HEADING = re.compile(r"^ {0,3}#{1,6} +\S", re.MULTILINE)
 ITEM = re.compile(r"^ *(?:[-*+]|\d{1,3}[.)]) +(?![-* ]*$)\S", re.MULTILINE)  # but a line of dashes or stars is a rule
@@ -18,7 +18,7 @@ PLAIN = (0.0,) * len(STYLES)
 
 def style_of(reply: Reply) -> tuple[int, ...]:
     """Tokens, headings, list items, bold passages: in the order of `STYLES`."""
-    text = INLINE.sub("", FENCED.sub("", reply.text))
+    text = INLINE.sub("code", FENCED.sub("", reply.text))
     return (len(reply.token_ids), *(len(kind.findall(text)) for kind in (HEADING, ITEM, BOLD)))
 
 

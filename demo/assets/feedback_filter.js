@@ -10,6 +10,7 @@ const moment = (day, days) => {
   return day ? new Date(year, month - 1, date + days).toISOString() : '';
 };
 let asked = 0;
+let answered = -1;
 const state = () => ({
   asked,
   scope: controls.scope.value || 'mine',
@@ -75,7 +76,8 @@ const draw = () => {
 window.addEventListener('feedback-choices', ({ detail }) => {
   choices = detail || {};
   draw();
-  if ((choices.asked ?? asked) !== asked) trigger('filtered', {}); // an earlier answer came late: ask again
+  if (choices.asked === asked) answered = asked;
+  else if (answered === asked) trigger('filtered', {}); // an earlier answer came after the newest one: ask again
 });
 draw();
 props.value = state();

@@ -189,7 +189,7 @@ class SchoolPage:
             if self._nights.timetable is not None:
                 self._nights.timetable.choose(choice_read(str(text or "")))
 
-        return self._decide(choose, effort, request, str(chosen or "")[:LONGEST_ID])
+        return self._decide(choose, effort, request, str(chosen or "")[:LONGEST_ID], sets_clock=True)
 
     def ask_whether_to_cancel(self, request: gr.Request) -> Updates:
         """The second step of stopping a night: what it means."""
@@ -201,13 +201,18 @@ class SchoolPage:
         person_of(self._visitors, request)
         return {self.cancel: gr.Button(visible=True), self.sure: gr.Column(visible=False)}
 
-    def _decide(self, act: Callable[[], None], effort: str, request: gr.Request, chosen: str = "") -> Updates:
+    def _decide(
+        self, act: Callable[[], None], effort: str, request: gr.Request, chosen: str = "", *, sets_clock: bool = False
+    ) -> Updates:
         person_of(self._visitors, request)
         with told_in_words(self._words):
             if not is_owner(self._visitors, request):
                 raise BadInput(OWNER_ONLY)
             act()
-        return {**self.tick("", effort, chosen, request), self.chosen: chosen}
+        shown = {**self.tick("", effort, chosen, request), self.chosen: chosen}
+        if not sets_clock:
+            del shown[self.nightly]  # a time that is chosen there, and not set yet, stays
+        return shown
 
     # ---- inside --------------------------------------------------------------------------------------------------
 
@@ -242,7 +247,7 @@ class SchoolPage:
     def _nightly(self, timetable: Timetable | None, *, may_decide: bool) -> Part:
         """The nightly time and what may be chosen."""
         if timetable is None:
-            return "", {self.nightly_row: gr.Row(visible=False)}
+            return "", {self.nightly_row: gr.Row(visible=False), self.nightly: gr.skip()}
         offered, value = nightly_choices(timetable, self._words), nightly_value(timetable)
         return f"{offered[0]} {value} {may_decide}", {
             self.nightly_row: gr.Row(visible=True),
