@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="1 kill (longer than 5 minutes on old cores)")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2, help="nights at once, each on one thread")
+    parser.add_argument("--stages", nargs="+", help="kill in these only, one after the other")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     words = parser.parse_args()
@@ -53,7 +54,8 @@ def main() -> None:
         report = json.loads(training("night", *whole, "--effort", "quick", "--seed", str(words.seed), "--json"))
         stages: dict[str, float] = report["seconds"]
         count = 1 if words.quick else words.kills
-        chosen = [list(stages)[number % len(stages)] for number in range(count)]
+        wanted = words.stages or list(stages)
+        chosen = [wanted[number % len(wanted)] for number in range(count)]
         delays = [chance.uniform(0.0, stages[stage]) for stage in chosen]
 
         def kill_and_resume(number: int) -> dict[str, Any]:

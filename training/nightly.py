@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nightschool.errors import BadInput, NightSchoolError
+from nightschool.model import base_of
 from nightschool.records import Night, NightState, VerdictKind
 from nightschool.registry import NightBook, VersionRegistry
 from nightschool.said import Said
@@ -162,6 +163,8 @@ class _Night:
         made = self.registry.of_night(self.id)
         if made is not None:  # killed between the version's row and the night's
             self.report |= report_of(self.plan.settings.versions / made.id)
+            with self._stage("coevolution"):
+                coevolve(self.plan.settings, self.registry, base_of(self.plan.settings), self.log.say)
             return VerdictKind(self.report["verdict"]), reason_of(self.report), made.id
         effort, practice = self.plan.effort, self.plan.practice
         with self._stage("judgements"):
