@@ -24,6 +24,7 @@ from demo.writing import Pen
 from nightschool.engine import Engine
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
+from nightschool.ids import new_id
 from nightschool.records import (
     OWNERS_STYLE,
     Conversation,
@@ -97,6 +98,7 @@ class Classroom:
         """The shown branch of a conversation; the empty scene for no id. Raises `BadInput` for somebody else's."""
         if not conversation_id:
             return EMPTY_SCENE
+        read = new_id()
         conversation = self._store.conversation(conversation_id, person_id)
         turns = self._store.branch(conversation_id, conversation.leaf_id, person_id)
         width = self._windows.width(conversation_id)
@@ -107,6 +109,7 @@ class Classroom:
             max(len(turns) - width, 0),
             conversation.style,
             conversation.tried_version,
+            read,
         )
 
     def look_back(self, person_id: str, conversation_id: str) -> Scene:

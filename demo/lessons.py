@@ -38,6 +38,8 @@ class Scene:
     style: Style = OWNERS_STYLE
     tried_version: str | None = None
     """The version that the owner tries in this conversation."""
+    read: str = ""
+    """An id made before it was read from the store: what was saved under a later one may not be in it."""
 
 
 @dataclass(frozen=True)

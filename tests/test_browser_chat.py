@@ -204,6 +204,20 @@ def test_a_correction_becomes_the_text_of_the_conversation(chat: Page, site: Sit
     assert rows(site, "SELECT count(*) FROM corrections WHERE replaced_at IS NULL") == [(0,)]
 
 
+def test_a_thumb_that_was_saved_stays_when_the_message_is_drawn_from_what_was_read_before(chat: Page) -> None:
+    ask(chat, "please be corrected and judged")
+    button(chat, "Improve this answer").click()
+    chat.get_by_label("How would you have answered?").fill("In other words")
+    button(chat, "Save").click()
+    button(chat, "Show the original").click()
+    button(chat, "Good answer").click()
+    expect(chat.locator(".why-panel .told")).to_have_text("Saved")
+    button(chat, "Show your version").click()  # both draw the message that the page was told before the thumb
+    button(chat, "Show the original").click()
+    expect(button(chat, "Good answer")).to_have_attribute("aria-pressed", "true")
+    expect(chat.locator(".why-panel .told")).to_have_text("Saved")
+
+
 def test_an_empty_correction_is_refused_in_its_place_and_escape_gives_up(chat: Page) -> None:
     ask(chat, "an empty correction")
     button(chat, "Improve this answer").click()

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from nightschool.feedback import FeedbackStore
-from nightschool.ids import utc_now
+from nightschool.ids import new_id, utc_now
 from nightschool.records import INITIAL, VerdictKind, Version
 from nightschool.registry import VersionRegistry
 from tests.payloads import PAYLOADS
@@ -51,7 +51,9 @@ def props(answer: dict[str, Any], place: int = 0) -> Any:
 def test_a_thumb_is_answered_with_what_is_stored(visitor: Visitor, site: Site) -> None:
     conversation, reply = talk(visitor, site, "judged by event")
     given = {"number": 7, "id": reply, "value": "down", "reasons": ["wrong"], "comment": " so "}
+    before = new_id()
     ack = props(visitor.fire("talk", "judged", conversation, given=given))["ack"]
+    assert before < ack.pop("saved") < new_id()
     assert ack == {"number": 7, "ok": True, "judged": {"value": "down", "reasons": ["wrong"], "comment": "so"}}
     assert rows(site, "SELECT value, reasons, comment FROM thumbs WHERE reply_id = ?", reply) == [
         ("down", '["wrong"]', "so")

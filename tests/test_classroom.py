@@ -12,7 +12,7 @@ from demo.windows import REMEMBERED, WINDOW, Windows
 from demo.writing import BrokenReplyError
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
-from nightschool.ids import utc_now
+from nightschool.ids import new_id, utc_now
 from nightschool.records import INITIAL, DuelOutcome, ReplyStatus, Sampling, Style, ThumbValue, VerdictKind, Version
 from nightschool.registry import VersionRegistry
 from nightschool.schema import FeedbackDatabase
@@ -575,3 +575,10 @@ def test_a_reply_is_stored_while_it_grows(school: School, monkeypatch: pytest.Mo
         ("a reply", "[0, 1]", "streaming")
     ]
     lesson.drafts.close()
+
+
+def test_a_scene_tells_by_its_id_whether_it_was_read_before_something_was_saved(school: School) -> None:
+    conversation = school.talk("When was this read?")
+    earlier = school.room.scene(ANNA, conversation)
+    saved = new_id()
+    assert earlier.read < saved < school.room.scene(ANNA, conversation).read

@@ -75,8 +75,10 @@ class ChatDesk:
             reply_id = chat_view.field(event._data, "id")
             value, reasons, comment = chat_view.thumb_of(event._data)
             self._classroom.thumb(person_id, reply_id, value, reasons=reasons, comment=comment)
+            saved = new_id()
             said = chat_view.judgement(self._classroom.turn(person_id, conversation_id, reply_id))
-            return {"judged": {"value": said["thumb"], "reasons": said["reasons"], "comment": said["comment"]}}
+            judged = {"value": said["thumb"], "reasons": said["reasons"], "comment": said["comment"]}
+            return {"judged": judged, "saved": saved}
 
         answer = self._saved(event, request, save)
         line = chat_view.thumb_saved(answer["judged"]["value"], self._words) if answer["ok"] else ""

@@ -57,6 +57,7 @@ def talk(scene: Scene, words: Words, *, busy: bool = False, dueling: bool = Fals
     return {
         "ready": True,
         "drawn": new_id(),
+        "read": scene.read,
         "conversation": scene.conversation_id,
         "turns": [turn_value(turn, words, last=turn is scene.turns[-1]) for turn in scene.turns],
         "duel": duel,

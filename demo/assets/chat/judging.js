@@ -1,6 +1,15 @@
 // Thumbs with their reasons and comment. Every change is sent as a whole, one save at a time per reply.
 const judged = ({ thumb, reasons, comment }) => ({ value: thumb, reasons, comment });
 
+const takeJudged = (part, { judged: stored, saved }) => {
+  part.judged = stored;
+  part.saved = saved;
+  part.turn = withJudged(part);
+};
+const withJudged = ({ turn, judged: { value, reasons, comment } }) => ({ ...turn, thumb: value, reasons, comment });
+// Conversations are read and thumbs saved under ids in order of time; a drawing may come later than what was saved since.
+const isReadBefore = ({ saved }) => Boolean(saved) && (props.value.read ?? '') < saved;
+
 const makeJudging = (part) => {
   const press = (value) => (event) => {
     if (event.detail > 1) return; // the second half of a double click
@@ -65,12 +74,13 @@ const saveJudgement = (part) => {
       part.saving = false;
       if (part.saveAgain) {
         part.saveAgain = false;
-        if (answer.ok) part.judged = answer.judged;
+        if (answer.ok) takeJudged(part, answer);
         saveJudgement(part);
         return;
       }
       if (answer.ok) {
-        part.judged = part.wanted = answer.judged;
+        takeJudged(part, answer);
+        part.wanted = part.judged;
         if (!part.judged.value) {
           part.panelOpen = false;
           part.panel.replaceChildren();

@@ -69,7 +69,7 @@ const setHtml = (node, html) => {
 };
 
 const fillTurn = (part, turn) => {
-  part.turn = turn;
+  part.turn = isReadBefore(part) ? withJudged({ ...part, turn }) : turn;
   const { places, place } = turn;
   part.branches.hidden = places < 2;
   setText(part.place, `${place}/${places}`);
@@ -92,7 +92,7 @@ const fillTurn = (part, turn) => {
   part.again.disabled = busy();
   part.editButton.hidden = turn.writing;
   part.tools.classList.toggle('quiet', turn.writing);
-  if (!part.saving && !part.judgeError) part.judged = judged(turn);
+  if (!part.saving && !part.judgeError) part.judged = judged(part.turn);
   drawJudging(part);
 };
 
