@@ -69,6 +69,6 @@ def test_a_tiny_night_on_the_embedded_model_tells_all_it_must(tmp_path: Path, em
     assert report["reward_model_accuracy"] > 0.9  # the difference is in every word
     assert report["verdict"] in {"promoted", "held", "rejected"}
     assert report["reward_after"] != report["reward_before"]
-    assert report["kl"] > 0
+    assert report["kl"] != 0  # as sampled, so of either sign after one iteration
     assert report["episodes"] == 64
     assert (tmp_path / "versions" / report["version"] / "policy" / "adapter_model.safetensors").exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nightschool.browsing import FeedbackKind
 from nightschool.coevolution import COEVOLUTION, read_matrix
@@ -38,7 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(model: Path) -> BaseModel:
-    return load_base(str(model), model.parent)
+    return load_base(str(model), model.parent, dtype=torch.float32)
 
 
 SHORT = 8
@@ -74,6 +75,7 @@ def _night_here(folder: Path, model: Path, *, practice: bool = False, layers: in
         model=str(model),
         max_new_tokens=SHORT,
         lora_layers=layers,
+        dtype="float32",
     )
     return run_night(NightPlan(settings, EFFORTS["quick"], seed=1, practice=practice), lambda text: None)
 
