@@ -1,10 +1,10 @@
 """kill -9 and resume: `python -m benchmarks.night_kills [--quick] [--kills N] [--jobs N] [--seed N] [--json]` (1 hour).
 
-Nights of the embedded model on 80 imported pairs, with replies of at most 6 tokens so that one takes about a minute.
-First one that is left alone; then each of 20 is killed in one stage after the other, at a moment drawn
-from the time that stage took, and continued by `python -m training resume`. Told is how many ended with exactly one
-version, a whole database and no debris, and how many made the very version of the night that was left alone. `--jobs`
-nights run at once, each on one thread: two so are faster than one on two threads.
+Nights of the embedded model on 80 imported pairs, with replies of at most 6 tokens so that one takes a few minutes.
+First one that is left alone; then 20 are killed, in one stage after the other, at a moment drawn from the time that
+stage took, and continued by `python -m training resume`. Told is how many ended with exactly one version, a whole
+database and no debris, and how many made the very version of the night that was left alone. `--jobs` nights run at
+once, each on one thread: two so are faster than one on two. `--quick` kills one night in PPO and leaves none alone.
 """
 
 import argparse

@@ -20,7 +20,7 @@ from demo.pairing import Pair, pair_versions, seated
 from demo.stand_ins import servable
 from demo.trials import Trials
 from demo.windows import Windows
-from demo.writing import Pen
+from demo.writing import Pen, pens_in_step
 from nightschool.engine import Engine
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
@@ -397,15 +397,17 @@ class Classroom:
         return next((r.id for r in replies if r.text.strip() and r.status is not ReplyStatus.FAILED), None)
 
     def _pens(self, task: _Task, versions: Sequence[Version], *, show: bool) -> list[Pen]:
-        seeds = [self._chance.getrandbits(31) for _ in versions]
-        replies = [
-            self._store.start_reply(
-                task.conversation_id, task.question_id, version.id, task.sampling, seed, task.prompt_ids, show=show
-            )
-            for version, seed in zip(versions, seeds, strict=True)
-        ]
-        streams = self._engine.stream_in_step(versions, task.prompt_ids, task.sampling, seeds)
-        return [Pen(self._store, reply, stream) for reply, stream in zip(replies, streams, strict=True)]
+        return pens_in_step(
+            self._store,
+            self._engine,
+            self._chance,
+            versions,
+            conversation_id=task.conversation_id,
+            question_id=task.question_id,
+            prompt_ids=task.prompt_ids,
+            sampling=task.sampling,
+            show=show,
+        )
 
 
 STAND_IN = "A version of this comparison could not be used; an earlier one stands in for it (named in the log)."

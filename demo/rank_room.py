@@ -20,7 +20,7 @@ from typing import get_args
 from demo.drawing import Drawing
 from demo.pairing import versions_to_rank
 from demo.stand_ins import servable
-from demo.writing import Pen
+from demo.writing import pens_in_step
 from nightschool.engine import Engine
 from nightschool.errors import BadInput, StoreError
 from nightschool.feedback import FeedbackStore
@@ -216,15 +216,17 @@ class RankRoom:
         versions = versions_to_rank(self._registry.list(), self._registry.champion(), self._count, self._chance)
         versions = [servable(self._engine, self._registry, version)[0] for version in versions]  # told in the log only
         round_id, conversation_id, question_id = self._store.start_round(person_id, prompt.id, language, prompt.text)
-        seeds = [self._chance.getrandbits(31) for _ in versions]
-        replies = [
-            self._store.start_reply(
-                conversation_id, question_id, version.id, self._sampling, seed, prompt_ids, show=False
-            )
-            for version, seed in zip(versions, seeds, strict=True)
-        ]
-        streams = self._engine.stream_in_step(versions, prompt_ids, self._sampling, seeds)
-        pens = [Pen(self._store, reply, stream) for reply, stream in zip(replies, streams, strict=True)]
+        pens = pens_in_step(
+            self._store,
+            self._engine,
+            self._chance,
+            versions,
+            conversation_id=conversation_id,
+            question_id=question_id,
+            prompt_ids=prompt_ids,
+            sampling=self._sampling,
+            show=False,
+        )
         self._store.seat_replies(round_id, [pen.reply_id for pen in pens])
         self._submit(round_id, Drawing(pens), writers)
         return round_id

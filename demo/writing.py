@@ -1,16 +1,17 @@
-"""One reply being written: a stream of texts whose row is closed whichever way the stream ends.
+"""Replies being written: streams of texts whose rows are closed whichever way a stream ends.
 
 What is written is stored every second, so that a server that is killed leaves what people have read.
 """
 
 import logging
+import random
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
-from nightschool.engine import Piece
+from nightschool.engine import Engine, Piece
 from nightschool.errors import NightSchoolError
 from nightschool.feedback import FeedbackStore
-from nightschool.records import ReplyStatus
+from nightschool.records import ReplyStatus, Sampling, Version
 
 STORED_EVERY = 1.0
 """Seconds between two writes of a reply that grows."""
@@ -77,3 +78,25 @@ class Pen:
             first_token_seconds=self._first_token_seconds,
             seconds=time.monotonic() - self._started,
         )
+
+
+def pens_in_step(
+    store: FeedbackStore,
+    engine: Engine,
+    chance: random.Random,
+    versions: Sequence[Version],
+    *,
+    conversation_id: str,
+    question_id: str,
+    prompt_ids: Sequence[int],
+    sampling: Sampling,
+    show: bool,
+) -> list[Pen]:
+    """A pen for each version's reply to one question, drawn in step. Rows are inserted; `show` as in `start_reply`."""
+    seeds = [chance.getrandbits(31) for _ in versions]
+    replies = [
+        store.start_reply(conversation_id, question_id, version.id, sampling, seed, prompt_ids, show=show)
+        for version, seed in zip(versions, seeds, strict=True)
+    ]
+    streams = engine.stream_in_step(versions, prompt_ids, sampling, seeds)
+    return [Pen(store, reply, stream) for reply, stream in zip(replies, streams, strict=True)]

@@ -94,11 +94,9 @@ class Pieces(Iterator[Piece]):
     def __next__(self) -> Piece:
         if self._is_over:
             raise StopIteration
-        try:
-            token = self._company.next(self._place)
-        except BaseException:
-            self.close()
-            raise
+        self._is_over = True  # where this breaks, nothing follows
+        token = self._company.next(self._place)
+        self._is_over = False
         if token is not None:  # None: a part of the prompt was read, nothing is drawn yet
             self._token_ids.append(token)
         stopped = token in self._end.stop_ids

@@ -154,6 +154,7 @@ EXAM_MUTANTS = (
         "torch.maximum(by_clusters.diagonal(), by_curvature.diagonal())",
         "by_curvature.diagonal()",
     ),
+    _controlled("Newton steps are cut", "theta = theta + step ", "theta = theta + step.clamp(-1.0, 1.0) "),
     _controlled("a tie is half a loss", "Preferred.TIE: 0.5", "Preferred.TIE: 0.25"),
     _style("code is dress", 'INLINE.sub("code", FENCED.sub("", reply.text))', "reply.text"),
     _style("a rule is a list", "(?![-* ]*$)", ""),

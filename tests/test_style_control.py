@@ -167,10 +167,10 @@ def test_a_style_in_one_duel_of_many_moves_no_rating_and_is_told_as_unknown(
         assert rating.controlled == pytest.approx(rating.rating, abs=5)
 
 
-def test_the_fit_ends_at_the_top_also_where_whole_newton_steps_lead_past_it() -> None:
+def test_the_fit_ends_at_the_top_also_where_one_style_goes_with_every_win() -> None:
     votes = [
         Contest("v1", "initial", outcome, "ann", str(number), (lead, 0.0, 0.0, 0.0))
-        for outcome, lead, count in ((Preferred.LEFT, -1.0, 3000), (Preferred.TIE, 0.8, 300))
+        for outcome, lead, count in ((Preferred.RIGHT, 0.8, 3000), (Preferred.TIE, 1.0, 300))
         for number in range(count)
     ]
     found = controlled(votes, ("initial", "v1"))

@@ -49,10 +49,7 @@ def control_style(
     for _ in range(STEPS):
         pulls, curve = _derivatives(theta, design, score, is_tie, prior)
         step = torch.linalg.solve(curve, pulls.sum(0) - prior * theta)
-        before = _log_posterior(theta, design, score, is_tie, prior)
-        while _log_posterior(theta + step, design, score, is_tie, prior) < before and float(step.abs().max()) > 1e-9:
-            step = step / 2  # a whole Newton step may lead past the top
-        theta = theta + step
+        theta = theta + step  # whole: cut in each coordinate it would point elsewhere, and go round in circles
         if float(step.abs().max()) < 1e-9:
             break
     pulls, curve = _derivatives(theta, design, score, is_tie, prior)
@@ -86,27 +83,14 @@ def _sides(versions: Sequence[str], contests: Sequence[Contest]) -> Tensor:
     return sides
 
 
-def _log_posterior(theta: Tensor, design: Tensor, score: Tensor, is_tie: Tensor, prior: Tensor) -> float:
-    """Of all contests together, but for a constant; the arguments are those of `_derivatives`."""
-    win, lose, tie = _log_chances(theta, design)
-    told = torch.where(is_tie > 0, tie, torch.where(score > 0, win, lose))
-    return float(told.sum() - (prior * theta.square()).sum() / 2)
-
-
-def _log_chances(theta: Tensor, design: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of left, right and tie, [contests] each."""
-    d = design @ theta[:-1]
-    win, lose, tie = torch.log_softmax(torch.stack([d / 2, -d / 2, theta[-1].expand_as(d)]), 0)
-    return win, lose, tie
-
-
 def _derivatives(theta: Tensor, design: Tensor, score: Tensor, is_tie: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
     """Each contest's slope of the log-likelihood [contests, size], and minus the Hessian with the prior [size, size].
 
     theta: weights of the design's columns, last log nu. With d as above, d log P / dd = score - E[score] and
     d log P / d log nu = tie - P(tie).
     """
-    win, lose, tie = (chances.exp() for chances in _log_chances(theta, design))
+    d = design @ theta[:-1]
+    win, lose, tie = torch.softmax(torch.stack([d / 2, -d / 2, theta[-1].expand_as(d)]), 0)
     expected = win + tie / 2
     pulls = torch.cat([design * (score - expected)[:, None], (is_tie - tie)[:, None]], 1)
     variance, across = win + tie / 4 - expected.square(), tie * (lose - win) / 2
@@ -133,5 +117,6 @@ def _errors(pulls: Tensor, curve: Tensor, clusters: Sequence[str], centre: Tenso
 
 def _effect(name: str, weight: Tensor, error: Tensor) -> StyleEffect:
     """How often the reply that leads in a style wins a decided duel of equal versions, with its 95 % interval."""
-    share, low, high = torch.sigmoid(weight + TWO_SIDED * error * torch.tensor([0.0, -1.0, 1.0])).tolist()
+    half = TWO_SIDED * error
+    share, low, high = torch.stack([weight, weight - half, weight + half]).sigmoid().tolist()
     return StyleEffect(name, share, low, high)
