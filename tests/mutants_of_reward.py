@@ -6,6 +6,7 @@ _reading = mutants_of("training/reading.py", "tests/test_reading.py")
 _prefix = mutants_of("training/trunk.py", "tests/test_trunk.py", "-k", "prompts_read_first")
 _model = mutants_of("training/reward_model.py", "tests/test_reward_model.py", "tests/test_reward_ladder.py")
 _fit = mutants_of("training/reward_fit.py", "tests/test_reward_fit.py")
+_answers = mutants_of("training/judgements.py", "tests/test_reward_ladder.py", "-k", "only_the_end")
 _ladder = mutants_of("training/reward_ladder.py", "tests/test_reward_ladder.py")
 _lora = mutants_of("training/reward_lora.py", "tests/test_reward_lora.py")
 _metrics = mutants_of("training/reward_metrics.py", "tests/test_reward_metrics.py")
@@ -35,16 +36,30 @@ REWARD_MUTANTS = (
         "_by(lambda index: padded_width(len(answers[index].token_ids)), indices)",
         "_by(lambda index: 0, indices)",
     ),
-    _reading("prompts read again for each part", "if self._prompts is None:", "if True:"),
+    _reading("prompts read again for each part", "if self._below_cut is None:", "if True:"),
+    _reading("prompts read by the top again for each part", "if self._by_top is None:", "if True:"),
+    _reading(
+        "prompts whose states are kept read again",
+        "self._kept_prompts() or self._read_below()",
+        "self._read_below()",
+    ),
+    _ladder(
+        "whole conversations read", "settled(judgements, now).after(effort.context_tokens)", "settled(judgements, now)"
+    ),
+    _ladder(
+        "what is read of a conversation forgotten", "replace(head, context=effort.context_tokens)", "replace(head)"
+    ),
+    _model("contexts not written", '"context": torch.tensor(head.context)', '"context": torch.tensor(512)'),
+    _answers("beginning of a conversation read", "self.prompt_ids[-context:]", "self.prompt_ids[:context]"),
     _reading("any number of texts read at once", "    size = max(size, 1)\n", "    size = 1000\n"),
     _reading(
         "every reply read after the first prompt",
-        "self._split.read_replies(self._prompts, torch.tensor(of), ids)",
-        "self._split.read_replies(self._prompts, torch.zeros(len(of), dtype=torch.long), ids)",
+        "self._split.read_replies(prompts, of, self._ids(answers))",
+        "self._split.read_replies(prompts, torch.zeros_like(of), self._ids(answers))",
     ),
     _prefix("a reply stands after its prompt's padding", "position_ids=lengths[:, None] +", "position_ids=width +"),
     _prefix("padding of prompts is attended to", "[None] < lengths[:, None]", "[None] <= lengths[:, None]"),
-    _reading("cached states of another text", "self._end += wanted.nbytes", "self._end += wanted.nbytes // 2"),
+    _reading("cached states of another text", "self._end += raw.nbytes", "self._end += raw.nbytes // 2"),
     _model(
         "scores not centred", "(self.rewards(pooled) - self.offset) / self.spread", "self.rewards(pooled) / self.spread"
     ),
@@ -119,8 +134,8 @@ REWARD_MUTANTS = (
     _fit("ridge of a sample not scaled to all", "    ridge *= len(some) / len(judgements)", "    ridge *= 1.0"),
     _ladder(
         "examiner trained on train labels",
-        "make_batch(exam, row_of), ridge, smoothing=smoothing)\n    model",
-        "make_batch(others + exam, row_of), ridge, smoothing=smoothing)\n    model",
+        "make_batch(exam, row_of), ridge, smoothing=smoothing), context",
+        "make_batch(others + exam, row_of), ridge, smoothing=smoothing), context",
     ),
     _ladder(
         "examiner's ridge chosen on train labels",
@@ -153,7 +168,7 @@ REWARD_MUTANTS = (
         "return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted",
         "return weighed.where(lambda judgement: judgement.weight > 0.0), distrusted",
     ),
-    _ladder("weights by age and copies left out", "    judgements = settled(judgements, now)\n", ""),
+    _ladder("weights by age and copies left out", "settled(judgements, now).after", "judgements.after"),
     _ladder(
         "LoRA chosen on the exam",
         "split, head, ridge, train, validation, features",

@@ -96,7 +96,6 @@ def test_each_prompt_has_one_place_and_each_reply_after_it_one_layout(monkeypatc
             replies = {padded_width(len(answers[index].token_ids)) for index in part}
             assert len(replies) == 1
             width = group.prompt_width + replies.pop()
-            assert group.layout(answers, part, 0).ids.shape == (len(part), width)
             assert len(part) * width <= max(128, width)
         assert len(group.prompts) * group.prompt_width <= max(128, group.prompt_width)
     assert len(groups) > len({group.prompt_width for group in groups})
@@ -116,6 +115,26 @@ def test_states_below_the_cut_are_the_trunks_own_and_each_prompt_is_read_once(
         torch.testing.assert_close(states, alone, atol=1e-5 if exact else 0.2, rtol=0)
     assert sum(read) == len({answer.prompt_ids for answer in answers})
     assert max(read) > 1
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_top_reads_each_prompt_once_whether_its_states_are_kept_or_not(
+    split: SplitModel, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    answers = _with_shared_prompts()
+    kept = TrunkStates(split)
+    first = read_texts(split, answers, trunk=kept, keep=set(answers)).matrix()
+    read: list[int] = []
+    real = split.top_of_prompts
+    monkeypatch.setattr(
+        split, "top_of_prompts", lambda top, prompts: read.append(len(prompts.states)) or real(top, prompts)
+    )
+    if is_kept:
+        monkeypatch.setattr(split, "read_prompts", lambda ids, lengths: pytest.fail("read again below the cut"))
+    again = read_texts(split, answers, trunk=kept if is_kept else None).matrix()
+    assert sum(read) == len({answer.prompt_ids for answer in answers})
+    assert max(read) > 1
+    assert torch.equal(again, first)
 
 
 def test_features_in_a_file_are_those_in_memory() -> None:

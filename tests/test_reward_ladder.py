@@ -11,7 +11,7 @@ from training import reward_ladder
 from training.effort import EFFORTS
 from training.ensemble import average, fit_members
 from training.features import Features
-from training.judgements import Judgements, PairJudgement, Preferred
+from training.judgements import Answer, Judgements, PairJudgement, Preferred
 from training.reward_fit import fit_head, make_batch
 from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import FittedReward, fit_reward
@@ -123,6 +123,30 @@ def test_what_the_members_disagree_about_is_taken_off_and_the_folder_is_read_bac
     torch.testing.assert_close(model.scores(ANSWERS[:10]), expected)
     save_reward_model(model, tmp_path)
     assert torch.equal(load_reward_model(tmp_path, split).scores(ANSWERS[:10]), model.scores(ANSWERS[:10]))
+
+
+def test_only_the_end_of_a_conversation_is_read_in_the_fit_and_ever_after(split: SplitModel, tmp_path: Path) -> None:
+    def begun_earlier(answer: Answer) -> Answer:
+        return replace(answer, prompt_ids=(*range(50, 90), *answer.prompt_ids))
+
+    context = min(len(answer.prompt_ids) for answer in ANSWERS)
+    longer = Judgements(
+        tuple(
+            replace(pair, left=begun_earlier(pair.left), right=begun_earlier(pair.right))
+            for pair in _judgements().pairs
+        ),
+        (),
+    )
+    probe = ANSWERS[:10]
+    plain, other = (_fitted(split, each, lora_epochs=0, context_tokens=context) for each in (_judgements(), longer))
+    for one, two in ((plain.model, other.model), (plain.examiner, other.examiner)):
+        assert torch.equal(one.scores(probe), two.scores(probe))
+        assert torch.equal(one.scores(probe), one.scores([begun_earlier(answer) for answer in probe]))
+    save_reward_model(plain.model, tmp_path)
+    read = load_reward_model(tmp_path, split)
+    assert torch.equal(read.scores([begun_earlier(answer) for answer in probe]), plain.model.scores(probe))
+    whole = _fitted(split, _judgements(), lora_epochs=0).model
+    assert not torch.equal(whole.scores(probe), whole.scores([begun_earlier(answer) for answer in probe]))
 
 
 def test_a_lora_is_read_back_alike(split: SplitModel, tmp_path: Path) -> None:

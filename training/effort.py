@@ -16,6 +16,8 @@ class Effort:
     exam_prompts: int
     exam_replies: int
     """To each prompt, by champion and candidate."""
+    context_tokens: int
+    """Of a conversation, its end, that the reward model reads before a reply."""
     lora_epochs: int
     lora_seconds: float
     members: int
@@ -26,9 +28,9 @@ class Effort:
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("quick", 4, 64, 64, 128, 1, 1, 60, 0, 220),
-        Effort("normal", 12, 64, 128, 128, 2, 2, 300, 3, 1_200),
-        Effort("thorough", 32, 96, 256, 128, 2, 3, 900, 5, 6_000),
+        Effort("quick", 4, 64, 64, 128, 1, 128, 1, 60, 0, 220),
+        Effort("normal", 12, 64, 128, 128, 2, 192, 2, 300, 3, 1_200),
+        Effort("thorough", 32, 96, 256, 128, 2, 512, 3, 900, 5, 6_000),
     )
 }
 

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from training.split import Side
 
+PROMPT_TOKENS = 512
+"""The end of a longer prompt is kept: what came last is what the reply answers."""
 NOBODY = ""
 """The person of imported judgements: many people nobody here knows. They are neither capped nor compared."""
 
@@ -24,6 +26,10 @@ class Answer:
 
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
+
+    def after(self, context: int) -> "Answer":
+        """The same reply after the last `context` tokens of what came before it."""
+        return self if len(self.prompt_ids) <= context else Answer(self.prompt_ids[-context:], self.token_ids)
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,13 @@ class Judgements:
         return Judgements(
             tuple(replace(pair, weight=pair.weight * factor(pair)) for pair in self.pairs),
             tuple(replace(thumb, weight=thumb.weight * factor(thumb)) for thumb in self.thumbs),
+        )
+
+    def after(self, context: int) -> "Judgements":
+        """The same judgements of replies that are read after the last `context` tokens of what came before them."""
+        return Judgements(
+            tuple(replace(pair, left=pair.left.after(context), right=pair.right.after(context)) for pair in self.pairs),
+            tuple(replace(thumb, answer=thumb.answer.after(context)) for thumb in self.thumbs),
         )
 
     def sampled(self, most: int) -> "Judgements":

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import DynamicCache
 
 from training.features import Features, FeatureWriter
 from training.judgements import Answer
@@ -67,11 +68,6 @@ class Together:
     prompt_width: int
     parts: tuple[tuple[int, ...], ...]
 
-    def layout(self, answers: Sequence[Answer], part: Sequence[int], pad_id: int) -> Sequences:
-        """A part as one padded batch, of a width that depends on no companion."""
-        texts = [answers[index] for index in part]
-        return answer_sequences(texts, pad_id, self.prompt_width + padded_width(len(texts[0].token_ids)))
-
 
 def read_together(answers: Sequence[Answer]) -> list[Together]:
     """Answers in groups of one layout, at most about 2,048 tokens at once, short prompts first."""
@@ -110,15 +106,13 @@ class TrunkStates:
         self._place: dict[Answer, int] = {}
         self._end = 0
 
-    def put(self, answers: Sequence[Answer], states: Tensor) -> None:
-        """Keep the states [batch, width, size] of texts, without their padding, while there is room."""
+    def put(self, answer: Answer, states: Tensor) -> None:
+        """Keep the states [length, size] of a text while there is room."""
         raw = states.contiguous().view(torch.uint8).numpy()
-        for answer, row in zip(answers, raw, strict=True):
-            wanted = row[: length_of(answer)]
-            if answer not in self._place and self._end + wanted.nbytes <= TRUNK_BYTES:
-                self._file.write(self._end, wanted.tobytes())
-                self._place[answer] = self._end
-                self._end += wanted.nbytes
+        if answer not in self._place and self._end + raw.nbytes <= TRUNK_BYTES:
+            self._file.write(self._end, raw.tobytes())
+            self._place[answer] = self._end
+            self._end += raw.nbytes
 
     def has(self, answers: Sequence[Answer]) -> bool:
         """Whether the states of all these texts are kept."""
@@ -128,45 +122,92 @@ class TrunkStates:
         """States of texts in the layout of `sequences`, zero at the padding. -> [batch, width, size]."""
         missing = [answer for answer in answers if answer not in self._place]
         fresh = dict(zip(missing, trunk_states(self._split, missing), strict=True))
-        size, dtype = self._split.base.model.config.hidden_size, self._split.base.model.dtype
-        kept = (fresh[answer] if answer in fresh else self._read(answer, size, dtype) for answer in answers)
-        return laid_out([*kept], sequences)
+        rows = (fresh[answer] if answer in fresh else self.of(answer) for answer in answers)
+        return stacked([*rows], sequences.ids.shape[1])
 
-    def _read(self, answer: Answer, size: int, dtype: torch.dtype) -> Tensor:
+    def of(self, answer: Answer) -> Tensor:
+        """The states of a text that is kept. -> [length, size]."""
+        size, dtype = self._split.base.model.config.hidden_size, self._split.base.model.dtype
         count = length_of(answer) * size * dtype.itemsize
         return torch.frombuffer(self._file.read(self._place[answer], count), dtype=dtype).view(-1, size)
 
 
-def laid_out(states: Sequence[Tensor], sequences: Sequences) -> Tensor:
-    """States of texts [length, size] in a padded layout, zero at the padding. -> [batch, width, size]."""
-    found = torch.zeros(*sequences.ids.shape, states[0].shape[-1], dtype=states[0].dtype)
-    for row, text in enumerate(states):
-        found[row, : len(text)] = text
+def stacked(rows: Sequence[Tensor], width: int) -> Tensor:
+    """States [length, size] each, zero behind their end. -> [rows, width, size]."""
+    found = torch.zeros(len(rows), width, rows[0].shape[-1], dtype=rows[0].dtype)
+    for place, row in enumerate(rows):
+        found[place, : len(row)] = row
     return found
 
 
-class TrunkReader:
-    """Reads the answers of one group below the cut: their prompts once, when the first of them is wanted."""
+class GroupReader:
+    """Reads the answers of one group below the cut and by a top: their prompts once, when the first of them is wanted.
 
-    def __init__(self, split: SplitModel, together: Together) -> None:
-        self._split, self._together = split, together
+    `top` is the top whose states are pooled (None: the base's own); what `kept` has is not read again below the cut.
+    """
+
+    def __init__(
+        self,
+        split: SplitModel,
+        answers: Sequence[Answer],
+        together: Together,
+        top: Any = None,
+        kept: TrunkStates | None = None,
+    ) -> None:
+        self._split, self._together, self._top, self._kept = split, together, top or split.reference, kept
+        self._one_of = {answers[index].prompt_ids: answers[index] for part in together.parts for index in part}
         self._place = {prompt: index for index, prompt in enumerate(together.prompts)}
-        self._prompts: ReadPrompts | None = None
+        self._lengths = torch.tensor([len(prompt) for prompt in together.prompts])
+        self._below_cut: ReadPrompts | None = None
+        self._by_top: ReadPrompts | None = None
 
     def states(self, answers: Sequence[Answer]) -> list[Tensor]:
         """The trunk's states of a part of the group, without padding. -> [length, size] each."""
-        pad_id, prompts = self._split.base.pad_id, self._together.prompts
-        if self._prompts is None:
-            ids = padded(prompts, self._together.prompt_width, pad_id)
-            self._prompts = self._split.read_prompts(ids, torch.tensor([len(prompt) for prompt in prompts]))
-        of = [self._place[answer.prompt_ids] for answer in answers]
-        tokens = [answer.token_ids for answer in answers]
-        ids = padded(tokens, padded_width(max(map(len, tokens))), pad_id)
-        replies = self._split.read_replies(self._prompts, torch.tensor(of), ids)
+        if self._kept is not None and self._kept.has(answers):
+            return [self._kept.of(answer) for answer in answers]
+        prompts, of = self._read_below(), self._prompts_of(answers)
+        replies = self._split.read_replies(prompts, of, self._ids(answers))
         return [
-            torch.cat([self._prompts.states[place, : len(answer.prompt_ids)], reply[: len(answer.token_ids)]])
+            torch.cat([prompts.states[place, : len(answer.prompt_ids)], reply[: len(answer.token_ids)]])
             for place, answer, reply in zip(of, answers, replies, strict=True)
         ]
+
+    def pooled(self, answers: Sequence[Answer], states: Sequence[Tensor]) -> Tensor:
+        """Pooled states of a part of the group, from the trunk's. states [length, size] each -> [batch, size]."""
+        replies = [text[len(answer.prompt_ids) :] for answer, text in zip(answers, states, strict=True)]
+        below, of = stacked(replies, self._steps(answers)), self._prompts_of(answers)
+        found = self._split.top_of_replies(self._top, self._read_by_top(), of, below)
+        return pool(found, Sequences(self._ids(answers), torch.zeros_like(of), torch.tensor([*map(len, replies)])))
+
+    def _read_below(self) -> ReadPrompts:
+        if self._below_cut is None:
+            ids = padded(self._together.prompts, self._together.prompt_width, self._split.base.pad_id)
+            self._below_cut = self._split.read_prompts(ids, self._lengths)
+        return self._below_cut
+
+    def _read_by_top(self) -> ReadPrompts:
+        if self._by_top is None:
+            self._by_top = self._split.top_of_prompts(self._top, self._kept_prompts() or self._read_below())
+        return self._by_top
+
+    def _kept_prompts(self) -> ReadPrompts | None:
+        """The trunk's states of all prompts, where a text of each is kept."""
+        texts = [self._one_of[prompt] for prompt in self._together.prompts]
+        if self._kept is None or not self._kept.has(texts):
+            return None
+        rows = [self._kept.of(text)[: len(text.prompt_ids)] for text in texts]
+        return ReadPrompts(stacked(rows, self._together.prompt_width), self._lengths, DynamicCache())
+
+    def _prompts_of(self, answers: Sequence[Answer]) -> Tensor:
+        return torch.tensor([self._place[answer.prompt_ids] for answer in answers])
+
+    def _ids(self, answers: Sequence[Answer]) -> Tensor:
+        """Of the replies alone. -> [batch, steps]."""
+        return padded([answer.token_ids for answer in answers], self._steps(answers), self._split.base.pad_id)
+
+    @staticmethod
+    def _steps(answers: Sequence[Answer]) -> int:
+        return padded_width(max(len(answer.token_ids) for answer in answers))
 
 
 @torch.no_grad()
@@ -176,7 +217,7 @@ def trunk_states(
     """The trunk's states of each text, without padding. -> [length, size] each. `check` may raise to give up."""
     found: dict[int, Tensor] = {}
     for together in read_together(answers):
-        reader = TrunkReader(split, together)
+        reader = GroupReader(split, answers, together)
         for part in together.parts:
             check()
             found |= zip(part, reader.states([answers[index] for index in part]), strict=True)
@@ -201,20 +242,14 @@ def read_texts(
     writer = FeatureWriter(len(answers), split.base.model.config.hidden_size)
     done, total = 0, max(sum(length_of(answer) for answer in answers), 1)
     for together in read_together(answers):
-        reader = TrunkReader(split, together)
+        reader = GroupReader(split, answers, together, top, trunk)
         for part in together.parts:
             texts = [answers[index] for index in part]
-            sequences = together.layout(answers, part, split.base.pad_id)
-            is_kept = trunk is not None and trunk.has(texts)
-            if trunk is not None and is_kept:
-                states = trunk.get(texts, sequences)
-            else:
-                states = laid_out(reader.states(texts), sequences)
-            if trunk is not None and not is_kept:
-                kept = [row for row, text in enumerate(texts) if text in keep]
-                if kept:
-                    trunk.put([texts[row] for row in kept], states[torch.tensor(kept)])
-            writer.put([*part], pool(split.top(top or split.reference, states), sequences))
+            states = reader.states(texts)
+            for text, rows in zip(texts, states, strict=True):
+                if trunk is not None and text in keep:
+                    trunk.put(text, rows)
+            writer.put([*part], reader.pooled(texts, states))
             done += sum(length_of(text) for text in texts)
             progress(done / total)
     return writer.features()

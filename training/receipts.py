@@ -31,7 +31,7 @@ from nightschool.records import (
     Thumb,
     ThumbValue,
 )
-from training.judgements import NOBODY, Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
+from training.judgements import NOBODY, PROMPT_TOKENS, Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.split import Side, Split, split_of
 
 TIE_WEIGHT_OF_BOTH_BAD = 0.5
@@ -42,8 +42,6 @@ LEAST_CHANGE = 0.03
 MOST_CORRECTIONS = 0.2
 """Share of the pairs' weight: a reward model would else learn to tell people from machines."""
 FEW_OTHERS = 10.0
-PROMPT_TOKENS = 512
-"""The end of a longer prompt is kept: what came last is what the reply answers."""
 REPLY_TOKENS = 512
 """Of a longer reply (an imported one) the beginning is read."""
 

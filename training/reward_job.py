@@ -14,9 +14,9 @@ from nightschool.records import Message
 from nightschool.said import in_english
 from nightschool.settings import Settings
 from training.effort import Effort
-from training.judgements import Answer, Judgements
+from training.judgements import PROMPT_TOKENS, Answer, Judgements
 from training.prompts import practice_prompts
-from training.receipts import PROMPT_TOKENS, REPLY_TOKENS
+from training.receipts import REPLY_TOKENS
 from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import fit_reward, refuse_other_models
 from training.reward_metrics import THE_EXAMINER, gate
@@ -64,6 +64,7 @@ def fit_from_feedback(
         "start": settings.reward_start,
         "lora_layers": policy_split.top_layers,
         "effort": effort.name,
+        "context_tokens": effort.context_tokens,
         "seed": seed,
         "judgements": len(judgements.sources()),
         "pairs": len(judgements.pairs),

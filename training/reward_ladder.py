@@ -80,7 +80,7 @@ def fit_reward(
     `record` is told of each look at held-out judgements: first of the head alone, then while a LoRA is tried.
     `heads`: how many heads on draws are wanted beside them.
     """
-    judgements = settled(judgements, now)
+    judgements = settled(judgements, now).after(effort.context_tokens)
     table = _read(split, judgements, progress)
     progress(0.6, "fitting")
     asked = judgements.on(Side.VALIDATION, Side.EXAM)  # everybody's, also of people whose votes are not fitted
@@ -90,6 +90,7 @@ def fit_reward(
 
     ridge, out_of_fold = cross_validate(features, train, row_of)
     head = fit_head(features, make_batch(train, row_of), ridge, smoothing=smoothing_of(train))
+    head = replace(head, context=effort.context_tokens)
     model, rung = RewardModel(split, head), "head"
     if out_of_fold:
         record(0, figures_of(out_of_fold))
@@ -111,11 +112,14 @@ def fit_reward(
             )
             if is_better(of_ensembles, out_of_fold):
                 members = fit_members(features, train, row_of, ridge, count=effort.members, seed=seed)
-                head, rung, out_of_fold = average(members), "ensemble", of_ensembles
+                head = replace(average(members), context=effort.context_tokens)
+                rung, out_of_fold = "ensemble", of_ensembles
                 model = RewardModel(split, head, members=members)
         held = [*out_of_fold, *predict(features, head, asked, row_of)]
 
-    examiner, examiner_folds, examiner_held = _examiner(split, table, exam, train + validation, initial)
+    examiner, examiner_folds, examiner_held = _examiner(
+        split, table, exam, train + validation, initial, effort.context_tokens
+    )
     return FittedReward(
         model=model.normalised(initial),
         metrics=measure(held),
@@ -130,12 +134,17 @@ def fit_reward(
 
 
 def _examiner(
-    split: SplitModel, table: _Table, exam: Judgements, others: Judgements, initial: Sequence[Answer]
+    split: SplitModel,
+    table: _Table,
+    exam: Judgements,
+    others: Judgements,
+    initial: Sequence[Answer],
+    context: int,
 ) -> tuple[RewardModel, CrossFit, list[HeldOut]]:
     """The model fitted to exam labels, its heads by fold, and what it foretells of what it was not fitted to."""
     features, row_of, smoothing = table.features, table.row_of, smoothing_of(exam)
     ridge, out_of_fold = cross_validate(features, exam, row_of)
-    head = fit_head(features, make_batch(exam, row_of), ridge, smoothing=smoothing)
+    head = replace(fit_head(features, make_batch(exam, row_of), ridge, smoothing=smoothing), context=context)
     model = RewardModel(split, head)
     pooled = model.pooled(initial)
     folds = cross_fit(features, exam, row_of, ridge, smoothing).normalised(pooled)

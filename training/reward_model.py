@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.features import Features
-from training.judgements import Answer
+from training.judgements import PROMPT_TOKENS, Answer
 from training.reading import POOL_TOKENS, read_texts
 from training.sequences import Sequences
 from training.trunk import SplitModel
@@ -35,6 +35,8 @@ class RewardHead:
     delta: Tensor
     offset: float = 0.0
     spread: float = 1.0
+    context: int = PROMPT_TOKENS
+    """Tokens before a reply that are read: it was fitted to replies after so many."""
     leniency: Mapping[str, float] = field(default_factory=dict)
     """How much later than at delta each person's thumbs turn up; 0 for anybody else."""
 
@@ -144,7 +146,8 @@ class RewardModel:
 
     def pooled(self, answers: Sequence[Answer]) -> Tensor:
         """Sum-pooled response states. -> [texts, size], float32."""
-        return pooled_states(self.split, answers, self.adapter_top)
+        read = [answer.after(self.head.context) for answer in answers]
+        return pooled_states(self.split, read, self.adapter_top)
 
     def normalised(self, initial: Sequence[Answer]) -> "RewardModel":
         """The same model with scores told in standard deviations of the initial model's replies."""
@@ -171,6 +174,7 @@ def save_head(head: RewardHead, path: Path) -> None:
             "delta": head.delta,
             "offset": torch.tensor(head.offset, dtype=torch.float64),
             "spread": torch.tensor(head.spread, dtype=torch.float64),
+            "context": torch.tensor(head.context),
         },
         path,
     )
@@ -187,4 +191,5 @@ def load_head(path: Path) -> RewardHead:
         delta=tensors["delta"],
         offset=float(tensors["offset"]),
         spread=float(tensors["spread"]),
+        context=int(tensors["context"]) if "context" in tensors else PROMPT_TOKENS,  # older ones read everything
     )

@@ -16,7 +16,7 @@ from nightschool.sampling import sample_batch
 from training.critic import critic_features
 from training.judgements import Answer
 from training.policy import Policy, reference_logps
-from training.reading import answer_sequences, laid_out, trunk_states
+from training.reading import answer_sequences, stacked, trunk_states
 from training.reward_model import GROUP, Judged
 from training.sequences import Sequences, groups_by_length
 from training.trunk import SplitModel
@@ -188,7 +188,7 @@ def evaluate(
         check()
         chosen = [answers[row] for row in rows]
         sequences = answer_sequences(chosen, policy.split.base.pad_id)
-        trunk = laid_out([states.pop(row) for row in rows], sequences)
+        trunk = stacked([states.pop(row) for row in rows], sequences.ids.shape[1])
         groups.append(_evaluate_group(policy, scorer, watcher, chosen, rows, sequences, trunk, drawing))
     prompt_of = torch.arange(len(answers)) // replies
     return Rollout(tuple(answers), prompt_of, tuple(groups), seconds, time.monotonic() - began)

@@ -27,9 +27,9 @@ LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", 
 
 @dataclass(frozen=True)
 class ReadPrompts:
-    """Prompts as the trunk has read them, to go on from with any number of replies.
+    """Prompts as trunk or top have read them, to go on from with any number of replies.
 
-    states [prompts, width, size], lengths [prompts]; `cache` holds the keys and values of the trunk's layers.
+    states [prompts, width, size], lengths [prompts]; `cache` holds the keys and values of those layers.
     """
 
     states: Tensor
@@ -70,25 +70,27 @@ class SplitModel:
         """
         if not prompts.cache.layers:  # there is nothing below the cut but the embeddings
             return self.trunk(ids)
-        cache, width, lengths = DynamicCache(), prompts.states.shape[1], prompts.lengths[of]
-        for index, layer in enumerate(prompts.cache.layers):
-            read: Any = layer  # its keys and values: [prompts, kv_heads, width, head_dim]
-            cache.update(read.keys[of], read.values[of], index)
-        is_read = torch.arange(width)[None] < lengths[:, None]
-        with torch.no_grad():
-            return self._trunk(
-                input_ids=ids,
-                attention_mask=torch.cat([is_read, torch.ones_like(ids, dtype=torch.bool)], 1).long(),
-                position_ids=lengths[:, None] + torch.arange(ids.shape[1]),
-                past_key_values=cache,
-                use_cache=True,
-            ).last_hidden_state
+        return _after(self._trunk, prompts, of, ids.shape[1], input_ids=ids)
 
     def top(self, module: Any, states: Tensor) -> Tensor:
         """Final-normed states of one role's top. [batch, width, size] -> [batch, width, size]."""
-        half = self.base.model.dtype == torch.bfloat16
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with self._autocast():
             return module(inputs_embeds=states, use_cache=False).last_hidden_state
+
+    def top_of_prompts(self, module: Any, prompts: ReadPrompts) -> ReadPrompts:
+        """The same prompts as one role's top reads the trunk's states of them."""
+        cache = DynamicCache()
+        with torch.no_grad(), self._autocast():
+            read = module(inputs_embeds=prompts.states, past_key_values=cache, use_cache=True).last_hidden_state
+        return ReadPrompts(read, prompts.lengths, cache)
+
+    def top_of_replies(self, module: Any, prompts: ReadPrompts, of: Tensor, states: Tensor) -> Tensor:
+        """Final-normed states of replies from the trunk's, each after one of the prompts that `top_of_prompts` read.
+
+        of [batch] numbers the prompts. [batch, steps, size] -> [batch, steps, size]; equal to `top`'s but for rounding.
+        """
+        with self._autocast():
+            return _after(module, prompts, of, states.shape[1], inputs_embeds=states)
 
     def adapter(self, rank: int = 16, alpha: int = 32) -> tuple[PeftModel, Any]:
         """A fresh LoRA (B = 0) in a top of its own: (the PEFT model, to save; its sliced top, to run)."""
@@ -113,6 +115,9 @@ class SplitModel:
         top = _slice(model.get_base_model().model, total - self.top_layers, total, keep_norm=True)
         return model, top
 
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.base.model.dtype == torch.bfloat16)
+
     def _check(self) -> None:
         refusal = ModelUnavailable(
             f"The model {self.base.name} cannot be cut into trunk and top layers (its layers depend on their place in "
@@ -130,22 +135,48 @@ class SplitModel:
         except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
             raise refusal from error
         states = self.trunk(probe)
-        tolerance = 1e-3 if states.dtype == torch.float32 else 0.05
-        if (parts - states).abs().max() > tolerance * max(float(states.abs().max()), 1.0):
-            raise refusal
+        for part, one in zip(parts, (states, self.top(self.reference, states)), strict=True):
+            tolerance = 1e-3 if states.dtype == torch.float32 else 0.05
+            if (part - one).abs().max() > tolerance * max(float(one.abs().max()), 1.0):
+                raise refusal
 
-    def _in_two_parts(self, ids: Tensor, length: int) -> Tensor:
-        """`trunk`'s states of one text, its first tokens read as a prompt. ids [1, width] -> [1, width, size]."""
+    def _in_two_parts(self, ids: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Trunk's and reference's states of one text, its first tokens read as a prompt. -> [1, width, size] each."""
         padding = ids[:, :1].expand(1, ids.shape[1] - length)
         prompts = self.read_prompts(torch.cat([ids[:, :length], padding], 1), torch.tensor([length]))
-        replies = self.read_replies(prompts, torch.tensor([0]), ids[:, length:])
-        return torch.cat([prompts.states[:, :length], replies], 1)
+        above, of = self.top_of_prompts(self.reference, prompts), torch.tensor([0])
+        replies = self.read_replies(prompts, of, ids[:, length:])
+        ends = self.top_of_replies(self.reference, above, of, replies)
+        return (
+            torch.cat([prompts.states[:, :length], replies], 1),
+            torch.cat([above.states[:, :length], ends], 1),
+        )
 
 
 def save_adapter(adapter: PeftModel, folder: Path) -> None:
     """Write a LoRA as safetensors and JSON."""
     adapter.save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # a model card template that says nothing
+
+
+@torch.no_grad()
+def _after(part: Any, prompts: ReadPrompts, of: Tensor, steps: int, **given: Tensor) -> Tensor:
+    """States of replies by some layers, each reply after one of the prompts these layers have read."""
+    cache, width, lengths = DynamicCache(), prompts.states.shape[1], prompts.lengths[of]
+    read: list[Any] = list(prompts.cache.layers)  # keys and values: [prompts, kv_heads, width, head_dim]
+    known = [index for index, layer in enumerate(read) if layer.is_initialized]
+    for index in known:
+        cache.update(read[index].keys[of], read[index].values[of], index)
+    cache.layers[0] = cache.layers[known[0]]  # a top's layers keep their numbers, and the first is asked how many came
+    is_read = torch.arange(width)[None] < lengths[:, None]
+    found: Tensor = part(
+        attention_mask=torch.cat([is_read, torch.ones(len(of), steps, dtype=torch.bool)], 1).long(),
+        position_ids=lengths[:, None] + torch.arange(steps),
+        past_key_values=cache,
+        use_cache=True,
+        **given,
+    ).last_hidden_state
+    return found
 
 
 def _slice(decoder: Any, start: int, stop: int, *, keep_norm: bool) -> Any:
