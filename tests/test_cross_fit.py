@@ -72,7 +72,7 @@ def test_what_nobody_judged_is_scored_by_the_whole_examiner(tmp_path: Path) -> N
     split = SplitModel(tiny_base(tmp_path), top_layers=2)
     whole, first, second = (random_head(split, seed) for seed in range(3))
     folds = CrossFit((first, second), {"a": 0, "b": 1})
-    pooled = torch.randn(4, split.base.model.config.hidden_size, generator=torch.Generator().manual_seed(0))
+    pooled = torch.randn(4, 2 * split.size, generator=torch.Generator().manual_seed(0))
     found = folds.scores(whole, pooled, ["bank 3", "b", "a", "b"])
     expected = [head.scores(pooled)[row] for row, head in enumerate([whole, second, first, second])]
     torch.testing.assert_close(found, torch.stack(expected))

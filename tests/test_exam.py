@@ -192,7 +192,7 @@ def test_perplexity_on_neutral_texts_is_that_of_the_merged_model_text_by_text(sp
 
 def test_heads_disagree_in_their_own_standard_deviations(split: SplitModel) -> None:
     # Head 1 reads the first feature, head 2 the second; old replies stand at +-1 in both, the same way: no doubt.
-    size = split.base.model.config.hidden_size
+    size = 2 * split.size
     old, new = torch.zeros(2, size), torch.zeros(2, size)
     old[:, 0], old[:, 1] = torch.tensor([1.0, -1.0]), torch.tensor([3.0, -3.0])
     new[:, 0], new[:, 1] = 2.0, -3.0  # 2 deviations better by one head, 1 worse by the other: they differ by 1.5 each

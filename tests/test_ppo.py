@@ -154,7 +154,9 @@ def test_scores_read_the_reply_up_to_its_last_token_ended_or_not(policy: Policy)
     for index, answer in enumerate(answers):
         ids = torch.tensor([[*answer.prompt_ids, *answer.token_ids]])
         with torch.no_grad():
-            states = policy.split.base.model.model(input_ids=ids, use_cache=False).last_hidden_state[0]
+            whole = policy.split.base.model.model
+            read = whole(input_ids=ids, use_cache=False, output_hidden_states=True)
+        states = torch.cat([read.hidden_states[len(whole.layers) // 2][0], read.last_hidden_state[0]], -1)
         pooled = states[len(answer.prompt_ids) :].double().sum(0) / 64
         head = model.head
         reward = float(((pooled - head.mean) / head.scale) @ head.weight)

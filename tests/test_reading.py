@@ -47,12 +47,13 @@ def _with_shared_prompts() -> list[Answer]:
 
 
 def test_pooled_states_are_the_sum_over_the_reply_alone_by_the_whole_model(split: SplitModel) -> None:
-    answers = _of_several_widths()
+    answers, halfway = _of_several_widths(), len(split.base.model.model.layers) // 2
     pooled = pooled_states(split, answers)
     for row, answer in zip(pooled, answers, strict=True):
         ids = torch.tensor([[*answer.prompt_ids, *answer.token_ids]])
         with torch.no_grad():
-            states = split.base.model.model(input_ids=ids, use_cache=False).last_hidden_state[0]
+            read = split.base.model.model(input_ids=ids, use_cache=False, output_hidden_states=True)
+        states = torch.cat([read.hidden_states[halfway][0], read.last_hidden_state[0]], -1)
         expected = states[len(answer.prompt_ids) :].float().sum(0) / 64
         exact = split.base.model.dtype == torch.float32
         torch.testing.assert_close(row, expected, atol=1e-5 if exact else 0.03, rtol=0)

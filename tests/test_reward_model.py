@@ -78,5 +78,10 @@ def test_a_models_states_are_those_of_its_own_top_over_the_shared_trunk(split: S
     trunk = split.trunk(ids)
     base = split.top(split.reference, trunk)
     expected = split.top(top, trunk) if excited else base
-    assert torch.equal(model.states(split, ids, trunk, base), expected)
+    states = model.states(split, ids, trunk, base)
+    with torch.no_grad():
+        halfway = split.base.model.model(input_ids=ids, output_hidden_states=True).hidden_states[
+            len(split.base.model.model.layers) // 2
+        ]
+    assert torch.equal(states, torch.cat([halfway, expected], -1))
     assert torch.equal(expected, base) is not excited

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from benchmarks.textbook_ppo import ActorCritic, Replies, draw, evaluate, train
-from tests.training_fixtures import critic_settings, random_answers, random_head, random_reward_model, tiny_base
+from tests.training_fixtures import critic_settings, random_answers, random_head, tiny_base
 from training.judgements import Answer
 from training.policy import reference_logps
 from training.reading import answer_sequences
-from training.reward_model import RewardHead, zero_head
+from training.reward_model import RewardHead, RewardModel, zero_head
 from training.rollout import SCORE_LIMIT, Drawing
 from training.rollout import draw as draw_replies
 from training.trunk import SplitModel
@@ -43,8 +43,8 @@ def test_it_gives_replies_the_log_probabilities_and_scores_that_ours_gives_them(
     sequences = answer_sequences(answers, base.pad_id)
     states = split.top(split.reference, split.trunk(sequences.ids))
     wanted = reference_logps(split, states, sequences, DRAWING.temperature)
-    scores = random_reward_model(split).scores(answers).clamp(-SCORE_LIMIT, SCORE_LIMIT)
-    head = random_head(split)
+    head = random_head(split, last_states_alone=True)  # what a textbook reads
+    scores = RewardModel(split, head).scores(answers).clamp(-SCORE_LIMIT, SCORE_LIMIT)
     replies = _replies(answers, base.pad_id)
     evaluation = evaluate(ActorCritic(base, seed=0), head, replies, DRAWING.temperature)
     for found in (evaluation.reference, evaluation.old):
@@ -92,7 +92,8 @@ def test_it_learns_to_end_its_replies_when_only_that_is_paid_for(base: Any) -> N
 
 def _head(base: Any) -> RewardHead:
     """A random taste, normalised on the base's replies; must be made before PEFT puts adapters into the base."""
-    model = random_reward_model(split := SplitModel(base, top_layers=2))
+    split = SplitModel(base, top_layers=2)
+    model = RewardModel(split, random_head(split, last_states_alone=True))
     replies = draw_replies(split, base.model, _prompts(64), DRAWING, torch.Generator().manual_seed(1))
     return model.normalised(replies).head
 

@@ -42,7 +42,7 @@ def test_any_model_of_the_kind_can_be_cut_and_its_prompts_read_first(tmp_path: P
     "reads",
     [
         lambda prompts, of, ids: torch.zeros_like(prompts.states[:, :11]),
-        lambda prompts, of, ids: prompts.cache.layers[99],
+        lambda prompts, of, ids: prompts.caches[0].layers[99],
     ],
 )
 def test_a_model_that_reads_replies_otherwise_after_their_prompts_is_refused(

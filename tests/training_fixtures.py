@@ -42,8 +42,8 @@ def random_answers(count: int, seed: int = 0) -> list[Answer]:
     return answers
 
 
-def random_head(split: SplitModel, seed: int = 0) -> RewardHead:
-    size = split.base.model.config.hidden_size
+def random_head(split: SplitModel, seed: int = 0, *, last_states_alone: bool = False) -> RewardHead:
+    size = split.size if last_states_alone else 2 * split.size
     generator = torch.Generator().manual_seed(seed)
 
     def draw() -> torch.Tensor:

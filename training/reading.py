@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache
 
 from training.features import Features, FeatureWriter
 from training.judgements import Answer
@@ -127,7 +126,7 @@ class TrunkStates:
 
     def of(self, answer: Answer) -> Tensor:
         """The states of a text that is kept. -> [length, size]."""
-        size, dtype = self._split.base.model.config.hidden_size, self._split.base.model.dtype
+        size, dtype = self._split.trunk_size, self._split.base.model.dtype
         count = length_of(answer) * size * dtype.itemsize
         return torch.frombuffer(self._file.read(self._place[answer], count), dtype=dtype).view(-1, size)
 
@@ -177,6 +176,7 @@ class GroupReader:
         replies = [text[len(answer.prompt_ids) :] for answer, text in zip(answers, states, strict=True)]
         below, of = stacked(replies, self._steps(answers)), self._prompts_of(answers)
         found = self._split.top_of_replies(self._top, self._read_by_top(), of, below)
+        found = self._split.beside(below, found)
         return pool(found, Sequences(self._ids(answers), torch.zeros_like(of), torch.tensor([*map(len, replies)])))
 
     def _read_below(self) -> ReadPrompts:
@@ -196,7 +196,7 @@ class GroupReader:
         if self._kept is None or not self._kept.has(texts):
             return None
         rows = [self._kept.of(text)[: len(text.prompt_ids)] for text in texts]
-        return ReadPrompts(stacked(rows, self._together.prompt_width), self._lengths, DynamicCache())
+        return ReadPrompts(stacked(rows, self._together.prompt_width), self._lengths)
 
     def _prompts_of(self, answers: Sequence[Answer]) -> Tensor:
         return torch.tensor([self._place[answer.prompt_ids] for answer in answers])
@@ -239,7 +239,7 @@ def read_texts(
     `top` is the top whose states are pooled (None: the base's own). What `trunk` has is not computed again, and the
     trunk's states of the texts to `keep` go into it.
     """
-    writer = FeatureWriter(len(answers), split.base.model.config.hidden_size)
+    writer = FeatureWriter(len(answers), 2 * split.size)
     done, total = 0, max(sum(length_of(answer) for answer in answers), 1)
     for together in read_together(answers):
         reader = GroupReader(split, answers, together, top, trunk)

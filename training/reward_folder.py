@@ -26,10 +26,10 @@ def save_reward_model(model: RewardModel, folder: Path) -> None:
 def load_reward_model(folder: Path, split: SplitModel) -> RewardModel:
     """Read what `save_reward_model` wrote. Raises `BadInput` when it belongs to a model of another size."""
     head = load_head(folder / HEAD)
-    if len(head.weight) != split.base.model.config.hidden_size:
+    if len(head.weight) not in {split.size, 2 * split.size}:  # older ones read the last states alone
         raise BadInput(
-            f"The reward model in {folder} reads states of size {len(head.weight)}, and {split.base.name} has "
-            f"{split.base.model.config.hidden_size}; give the model it was fitted on with --model."
+            f"The reward model in {folder} reads {len(head.weight)} numbers of a token, and {split.base.name} has "
+            f"{2 * split.size}; give the model it was fitted on with --model."
         )
     adapter: Any = None
     top: Any = None

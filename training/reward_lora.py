@@ -245,7 +245,8 @@ def step_loss(
     )
     answers = part.answers()
     sequences = answer_sequences(answers, split.base.pad_id)
-    states = split.top(top, trunk.get(answers, sequences))
+    below = trunk.get(answers, sequences)
+    states = split.beside(below, split.top(top, below))
     direction = head.weight / head.scale
     rewards = (pool(states, sequences).double() - head.mean) @ direction
     batch = make_batch(part, {answer: index for index, answer in enumerate(answers)})

@@ -42,7 +42,7 @@ class RewardHead:
 
     def rewards(self, pooled: Tensor | Features) -> Tensor:
         """Pooled features [texts, size] -> rewards on the scale of the likelihood [texts]."""
-        features = pooled if isinstance(pooled, Features) else Features.of(pooled)
+        features = pooled if isinstance(pooled, Features) else Features.of(self.its(pooled))
         direction = self.weight / self.scale
         return features.dot(direction) - self.mean @ direction
 
@@ -59,7 +59,11 @@ class RewardHead:
     def token_shares(self, states: Tensor) -> Tensor:
         """What each token adds to z: states [tokens, size] -> [tokens]. Their sum plus `constant` is the score."""
         direction = self.weight / self.scale / POOL_TOKENS / self.spread
-        return states.double() @ direction
+        return self.its(states).double() @ direction
+
+    def its(self, states: Tensor) -> Tensor:
+        """What it reads of states or features: all, or in heads from before those halfway were read, the last ones."""
+        return states[..., -len(self.weight) :]
 
     @property
     def constant(self) -> float:
@@ -107,15 +111,15 @@ class RewardModel:
 
     @torch.no_grad()
     def states(self, policy: SplitModel, ids: Tensor, trunk_states: Tensor, base_states: Tensor) -> Tensor:
-        """The states this model reads. ids [batch, width] -> [batch, width, size].
+        """The states this model reads. ids [batch, width] -> [batch, width, 2 size].
 
         `trunk_states` and `base_states` are the policy's split's of the same ids, used where this model shares it.
         """
         shares = self.split is policy
-        if shares and self.adapter_top is None:
-            return base_states
         trunk = trunk_states if shares else self.split.trunk(ids)
-        return self.split.top(self.adapter_top or self.split.reference, trunk)
+        is_at_hand = shares and self.adapter_top is None
+        ends = base_states if is_at_hand else self.split.top(self.adapter_top or self.split.reference, trunk)
+        return self.split.beside(trunk, ends)
 
     @torch.no_grad()
     def judge(

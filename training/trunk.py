@@ -7,7 +7,9 @@ the base itself rather than a policy with something switched off.
 
 import copy
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,16 +31,19 @@ LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", 
 class ReadPrompts:
     """Prompts as trunk or top have read them, to go on from with any number of replies.
 
-    states [prompts, width, size], lengths [prompts]; `cache` holds the keys and values of those layers.
+    states [prompts, width, trunk_size or size], lengths [prompts]; `caches` hold the keys and values of those layers.
     """
 
     states: Tensor
     lengths: Tensor
-    cache: DynamicCache
+    caches: tuple[DynamicCache, ...] = ()
 
 
 class SplitModel:
     """A frozen base cut below its `top_layers` upper layers ("all": nothing but the embeddings is below).
+
+    The trunk's states of a token are two side by side: those halfway up the base, wherever the cut is, which a reward
+    model reads beside a top's; and those at the cut, from which tops go on. Where both are one, it is told once.
 
     Raises `ModelUnavailable` when trunk and top together do not give what the whole model gives.
     """
@@ -47,50 +52,67 @@ class SplitModel:
         total = len(decoder_layers(base.model))
         self.base = base
         self.top_layers = total if top_layers == "all" else min(top_layers, total)
-        self._trunk = _slice(base.model.model, 0, total - self.top_layers, keep_norm=False)
+        self.size: int = base.model.config.hidden_size
+        cut = total - self.top_layers
+        stops = sorted({total // 2, cut})
+        self._trunk = [_slice(base.model.model, *each, keep_norm=False) for each in pairwise((0, *stops))]
+        self._halfway_is_first = total // 2 <= cut
         self.reference = _slice(base.model.model, total - self.top_layers, total, keep_norm=True)
         self._check()
 
+    @property
+    def trunk_size(self) -> int:
+        """Numbers that the trunk tells of a token."""
+        return len(self._trunk) * self.size
+
     def trunk(self, ids: Tensor) -> Tensor:
-        """Frozen states below the cut. ids [batch, width], padded on the right -> [batch, width, size]."""
+        """Frozen states below the cut. ids [batch, width], padded on the right -> [batch, width, trunk_size]."""
         with torch.no_grad():
-            return self._trunk(input_ids=ids, use_cache=False).last_hidden_state
+            return self._up(ids, lambda part, given: part(**given, use_cache=False).last_hidden_state)
 
     def read_prompts(self, ids: Tensor, lengths: Tensor) -> ReadPrompts:
         """The trunk's states of prompts. ids [prompts, width], padded on the right; lengths [prompts]."""
-        cache = DynamicCache()
+        caches: list[DynamicCache] = []
+
+        def read(part: Any, given: dict[str, Tensor]) -> Tensor:
+            caches.append(DynamicCache())
+            return part(**given, past_key_values=caches[-1], use_cache=True).last_hidden_state
+
         with torch.no_grad():
-            states = self._trunk(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state
-        return ReadPrompts(states, lengths, cache)
+            return ReadPrompts(self._up(ids, read), lengths, tuple(caches))
 
     def read_replies(self, prompts: ReadPrompts, of: Tensor, ids: Tensor) -> Tensor:
         """The trunk's states of replies, each after one of the prompts. of [batch] numbers the prompts.
 
-        ids [batch, steps], padded on the right -> [batch, steps, size]; they equal `trunk`'s but for rounding.
+        ids [batch, steps], padded on the right -> [batch, steps, trunk_size]; equal to `trunk`'s but for rounding.
         """
-        if not prompts.cache.layers:  # there is nothing below the cut but the embeddings
-            return self.trunk(ids)
-        return _after(self._trunk, prompts, of, ids.shape[1], input_ids=ids)
+        caches, lengths = iter(prompts.caches), prompts.lengths[of]
+        return self._up(ids, lambda part, given: _after(part, next(caches), lengths, of, given))
 
     def top(self, module: Any, states: Tensor) -> Tensor:
-        """Final-normed states of one role's top. [batch, width, size] -> [batch, width, size]."""
+        """Final-normed states of one role's top from the trunk's. -> [batch, width, size]."""
         with self._autocast():
-            return module(inputs_embeds=states, use_cache=False).last_hidden_state
+            return module(inputs_embeds=self._at_cut(states), use_cache=False).last_hidden_state
+
+    def beside(self, states: Tensor, ends: Tensor) -> Tensor:
+        """What a reward model reads: the trunk's states halfway, and beside them a top's. -> [..., 2 size], float32."""
+        return torch.cat([states[..., : self.size].float(), ends.float()], -1)
 
     def top_of_prompts(self, module: Any, prompts: ReadPrompts) -> ReadPrompts:
         """The same prompts as one role's top reads the trunk's states of them."""
-        cache = DynamicCache()
+        cache, below = DynamicCache(), self._at_cut(prompts.states)
         with torch.no_grad(), self._autocast():
-            read = module(inputs_embeds=prompts.states, past_key_values=cache, use_cache=True).last_hidden_state
-        return ReadPrompts(read, prompts.lengths, cache)
+            read = module(inputs_embeds=below, past_key_values=cache, use_cache=True).last_hidden_state
+        return ReadPrompts(read, prompts.lengths, (cache,))
 
     def top_of_replies(self, module: Any, prompts: ReadPrompts, of: Tensor, states: Tensor) -> Tensor:
         """Final-normed states of replies from the trunk's, each after one of the prompts that `top_of_prompts` read.
 
-        of [batch] numbers the prompts. [batch, steps, size] -> [batch, steps, size]; equal to `top`'s but for rounding.
+        of [batch] numbers the prompts. -> [batch, steps, size]; `top`'s but for rounding.
         """
         with self._autocast():
-            return _after(module, prompts, of, states.shape[1], inputs_embeds=states)
+            given = {"inputs_embeds": self._at_cut(states)}
+            return _after(module, prompts.caches[0], prompts.lengths[of], of, given)
 
     def adapter(self, rank: int = 16, alpha: int = 32) -> tuple[PeftModel, Any]:
         """A fresh LoRA (B = 0) in a top of its own: (the PEFT model, to save; its sliced top, to run)."""
@@ -115,6 +137,17 @@ class SplitModel:
         top = _slice(model.get_base_model().model, total - self.top_layers, total, keep_norm=True)
         return model, top
 
+    def _up(self, ids: Tensor, read: Callable[[Any, dict[str, Tensor]], Tensor]) -> Tensor:
+        """States halfway and at the cut, side by side, by parts of the base that `read` runs from the lowest on."""
+        given, found = {"input_ids": ids}, []
+        for part in self._trunk:
+            found.append(read(part, given))
+            given = {"inputs_embeds": found[-1]}
+        return torch.cat(found if self._halfway_is_first else found[::-1], -1)
+
+    def _at_cut(self, states: Tensor) -> Tensor:
+        return states[..., -self.size :]
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.base.model.dtype == torch.bfloat16)
 
@@ -127,7 +160,7 @@ class SplitModel:
         probe = torch.arange(3, 3 + 16)[None]
         with torch.no_grad():
             whole = self.base.model.model(input_ids=probe, use_cache=False).last_hidden_state
-            split = self.reference(inputs_embeds=self.trunk(probe), use_cache=False).last_hidden_state
+            split = self.reference(inputs_embeds=self._at_cut(self.trunk(probe)), use_cache=False).last_hidden_state
         if not torch.equal(whole, split):
             raise refusal
         try:
@@ -160,14 +193,21 @@ def save_adapter(adapter: PeftModel, folder: Path) -> None:
 
 
 @torch.no_grad()
-def _after(part: Any, prompts: ReadPrompts, of: Tensor, steps: int, **given: Tensor) -> Tensor:
-    """States of replies by some layers, each reply after one of the prompts these layers have read."""
-    cache, width, lengths = DynamicCache(), prompts.states.shape[1], prompts.lengths[of]
-    read: list[Any] = list(prompts.cache.layers)  # keys and values: [prompts, kv_heads, width, head_dim]
-    known = [index for index, layer in enumerate(read) if layer.is_initialized]
-    for index in known:
+def _after(part: Any, known: DynamicCache, lengths: Tensor, of: Tensor, given: dict[str, Tensor]) -> Tensor:
+    """States of replies by some layers, each after the one of the prompts these layers know that `of` numbers.
+
+    lengths [batch]: tokens of each reply's prompt.
+    """
+    read: list[Any] = list(known.layers)  # keys and values: [prompts, kv_heads, width, head_dim]
+    own = [index for index, layer in enumerate(read) if layer.is_initialized]
+    if not own:  # no layers: the embeddings alone
+        return part(**given, use_cache=False).last_hidden_state
+    cache = DynamicCache()
+    for index in own:
         cache.update(read[index].keys[of], read[index].values[of], index)
-    cache.layers[0] = cache.layers[known[0]]  # a top's layers keep their numbers, and the first is asked how many came
+    cache.layers[0] = cache.layers[own[0]]  # layers keep their numbers in the base, and number 0 is asked how many came
+    (states,) = given.values()
+    width, steps = read[own[0]].keys.shape[2], states.shape[1]
     is_read = torch.arange(width)[None] < lengths[:, None]
     found: Tensor = part(
         attention_mask=torch.cat([is_read, torch.ones(len(of), steps, dtype=torch.bool)], 1).long(),
