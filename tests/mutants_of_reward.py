@@ -47,7 +47,15 @@ REWARD_MUTANTS = (
         "whole conversations read", "settled(judgements, now).after(effort.context_tokens)", "settled(judgements, now)"
     ),
     _ladder(
-        "what is read of a conversation forgotten", "replace(head, context=effort.context_tokens)", "replace(head)"
+        "what is read of a conversation forgotten",
+        "smoothing=smoothing), context=effort.context_tokens)",
+        "smoothing))",
+    ),
+    _ladder("labels that chose nothing thrown away", "known = train + validation", "known = train"),
+    _ladder(
+        "labels that chose the LoRA learned from",
+        "_head(table, train, ridge, effort), refined",
+        "_head(table, train + validation, ridge, effort), refined",
     ),
     _model("contexts not written", '"context": torch.tensor(head.context)', '"context": torch.tensor(512)'),
     _answers("beginning of a conversation read", "self.prompt_ids[-context:]", "self.prompt_ids[:context]"),
@@ -134,8 +142,8 @@ REWARD_MUTANTS = (
     _fit("ridge of a sample not scaled to all", "    ridge *= len(some) / len(judgements)", "    ridge *= 1.0"),
     _ladder(
         "examiner trained on train labels",
-        "make_batch(exam, row_of), ridge, smoothing=smoothing), context",
-        "make_batch(others + exam, row_of), ridge, smoothing=smoothing), context",
+        "head = _head(table, exam, ridge, effort)",
+        "head = _head(table, others + exam, ridge, effort)",
     ),
     _ladder(
         "examiner's ridge chosen on train labels",
@@ -145,13 +153,13 @@ REWARD_MUTANTS = (
     _ladder("folds fitted to train labels", "cross_fit(features, exam, row_of", "cross_fit(features, others, row_of"),
     _ladder(
         "reward model trained on exam labels",
-        "make_batch(train, row_of), ridge, smoothing",
-        "make_batch(train + exam, row_of), ridge, smoothing",
+        "RewardModel(split, _head(table, known, ridge, effort)), ",
+        "RewardModel(split, _head(table, known + exam, ridge, effort)), ",
     ),
     _ladder(
         "reward model checked on what it was fitted to",
-        "held = [*out_of_fold, *predict(features, head, asked, row_of)]",
-        "held = predict(features, head, train + asked, row_of)",
+        "held = [*out_of_fold, *predict(features, model.head, asked.on(Side.EXAM), row_of)]",
+        "held = predict(features, model.head, known + asked.on(Side.EXAM), row_of)",
     ),
     _ladder(
         "examiner checked on what it was fitted to",
@@ -171,8 +179,8 @@ REWARD_MUTANTS = (
     _ladder("weights by age and copies left out", "settled(judgements, now).after", "judgements.after"),
     _ladder(
         "LoRA chosen on the exam",
-        "split, head, ridge, train, validation, features",
-        "split, head, ridge, train, validation + exam, features",
+        "ridge, train, validation, features, row_of",
+        "ridge, train, validation + exam, features, row_of",
     ),
     _ladder("scores not normalised", "model=model.normalised(initial)", "model=model"),
     _lora(
@@ -231,11 +239,11 @@ REWARD_MUTANTS = (
     _metrics("no margin is right for one side", "return 0.5 if margin == 0.0 else float(", "return float("),
     _metrics("ties are decided pairs", "return None if judgement.preferred is Preferred.TIE else (", "return ("),
     _metrics("gate without the lower bound", " or metrics.accuracy_low <= 0.5:", ":"),
-    _metrics("gate without the accuracy", "if metrics.accuracy < GATE_ACCURACY or metrics", "if metrics"),
+    _metrics("gate without the accuracy", "if metrics.accuracy < bar.accuracy or metrics", "if metrics"),
     _metrics(
-        "gate without the log-loss", "metrics.guess_log_loss - GATE_LOG_LOSS_GAIN:", "metrics.guess_log_loss + 100:"
+        "gate without the log-loss", "metrics.guess_log_loss - bar.log_loss_gain:", "metrics.guess_log_loss + 100:"
     ),
-    _metrics("gate without the thumbs", "elif metrics.thumbs_auc < GATE_ACCURACY:", "elif metrics.thumbs_auc < 0:"),
+    _metrics("gate without the thumbs", "elif metrics.thumbs_auc < bar.thumbs_auc:", "elif metrics.thumbs_auc < 0:"),
     _metrics("equal thumbs count as right", "(up > down) + 0.5 * (up == down)", "(up > down) + (up == down)"),
     _metrics(
         "the shorter reply wins",

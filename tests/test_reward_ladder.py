@@ -15,6 +15,7 @@ from training.judgements import Answer, Judgements, PairJudgement, Preferred
 from training.reward_fit import fit_head, make_batch
 from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import FittedReward, fit_reward
+from training.reward_lora import Refinement
 from training.reward_model import RewardModel, pooled_states
 from training.reward_start import reward_split
 from training.split import Side, hashed_side
@@ -82,6 +83,20 @@ def test_a_lora_is_trained_and_chosen_on_the_sides_for_that(split: SplitModel, m
     monkeypatch.setattr(reward_ladder, "refine", refine)
     _fitted(split, _judgements())
     assert [{judgement.side for judgement in each.all} for each in given] == [{Side.TRAIN}, {Side.VALIDATION}]
+
+
+def test_labels_that_chose_no_lora_are_learned_from_and_those_that_did_are_not(
+    split: SplitModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = ANSWERS[:30]
+    plain, other = (_fitted(split, _judgements(flip), lora_epochs=0) for flip in (None, Side.VALIDATION))
+    assert plain.rung == other.rung == "head"
+    assert not torch.equal(plain.model.scores(probe), other.model.scores(probe))
+    adapter, top = split.adapter()
+    monkeypatch.setattr(reward_ladder, "refine", lambda *given, **how: Refinement(adapter, top, []))
+    plain, other = (_fitted(split, _judgements(flip)) for flip in (None, Side.VALIDATION))
+    assert plain.rung == other.rung == "lora"
+    assert torch.equal(plain.model.scores(probe), other.model.scores(probe))
 
 
 def test_all_judgements_are_checked_by_a_model_that_was_not_trained_on_them(split: SplitModel) -> None:

@@ -10,7 +10,7 @@ import pytest
 from nightschool.shares import wilson
 from training.judgements import Answer, Judgements, PairJudgement, Preferred, ThumbJudgement, facts_of_ranking
 from training.reward_fit import HeldOut
-from training.reward_metrics import gate, measure
+from training.reward_metrics import TO_EXAMINE_WITH, gate, measure
 from training.split import Side
 
 
@@ -143,7 +143,11 @@ def test_surely_better_than_a_coin_but_below_57_percent_does_not_open_the_gate()
     # 55 % of 4,000 pairs: the lower bound is 54 %, and the log-loss is fine.
     sound = replace(measure([_pair(n, 1.0) for n in range(20)]), pairs=4000, facts=4000.0)
     assert gate(replace(sound, accuracy=0.58, accuracy_low=0.57)) is None
-    assert "predicts 55% of 4000" in str(gate(replace(sound, accuracy=0.55, accuracy_low=0.54)))
+    weak = replace(sound, accuracy=0.55, accuracy_low=0.54)
+    assert "predicts 55% of 4000 held-out pairs (needed: 57%, and surely more" in str(gate(weak))
+    assert gate(weak, TO_EXAMINE_WITH) is None  # nobody climbs the examiner
+    unsure = gate(replace(weak, accuracy_low=0.5), TO_EXAMINE_WITH)
+    assert "the examiner predicts 55% of 4000 held-out pairs (needed: surely more than half" in str(unsure)
 
 
 def test_nothing_measured_is_nothing_claimed() -> None:

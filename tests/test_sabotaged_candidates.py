@@ -31,7 +31,7 @@ from training.nightly import run_night
 from training.policy import Policy
 from training.prompts import practice_prompts
 from training.reading import answer_sequences
-from training.reward_metrics import THE_EXAMINER, gate
+from training.reward_metrics import TO_EXAMINE_WITH, gate
 from training.reward_model import RewardModel
 from training.rollout import Drawing, draw
 from training.trunk import SplitModel
@@ -196,7 +196,7 @@ def test_even_past_the_gate_a_candidate_of_shuffled_labels_is_held_or_rejected_w
             fitted = stages.rewards(own, judgements, stages.initial_replies(own, prompts, drawing))
             stages.ppo(policy, fitted.model, None, judgements, fitted.distrusted, prompts, drawing)
             exam, _, _ = stages.exam(policy, champion, fitted, stages.questions(base, judgements), drawing)
-    fault = gate(fitted.examiner_metrics, THE_EXAMINER)
+    fault = gate(fitted.examiner_metrics, TO_EXAMINE_WITH)
     assert fault is not None  # the examiner learned from coins, and what it predicts of others shows that
     assert exam.kl > 0.0  # the candidate did learn something
     decision = decide(exam, fault, practice=False, promotion="exam")

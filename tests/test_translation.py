@@ -24,7 +24,7 @@ from tests.exams import GOOD, STEADY
 from training.exam import ExamResult
 from training.invariants import Invariant
 from training.ppo import too_far
-from training.reward_metrics import THE_EXAMINER, RewardMetrics, gate
+from training.reward_metrics import TO_EXAMINE_WITH, RewardMetrics, gate
 from training.shortage import Shortage
 from training.verdict import Promotion, decide
 
@@ -185,7 +185,9 @@ def test_shortages_gates_rules_and_endings_have_a_translation() -> None:
     metrics = dict.fromkeys(inspect.signature(RewardMetrics).parameters, 0.5)
     gates = [
         gate(RewardMetrics(**metrics | {"pairs": 30, "facts": 30, "accuracy": 0.4, "accuracy_low": 0.3})),
-        gate(RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": None}), THE_EXAMINER),
+        gate(
+            RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": None}), TO_EXAMINE_WITH
+        ),
         gate(RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": 0.4})),
     ]
     for told in [*gates, Shortage(3.0, 2).said(), Shortage(1000.0, 1000).said()]:

@@ -1,5 +1,6 @@
 """The decision: every guard by itself, worked by hand, and what it does to hundreds of simulated candidates."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from training.exam import ExamResult
 from training.guards import guards_of
 from training.judgements import PairJudgement, Preferred
 from training.reward_fit import HeldOut
-from training.reward_metrics import THE_EXAMINER, gate, measure
+from training.reward_metrics import TO_EXAMINE_WITH, RewardMetrics, gate, measure
 from training.split import Side
 from training.verdict import Decision, decide
 
@@ -199,18 +200,33 @@ def test_a_sabotaged_candidate_is_rejected_each_time_even_when_it_fools_the_exam
         assert _decide(broken).verdict is VerdictKind.REJECTED
 
 
-def test_after_a_night_with_shuffled_labels_nothing_is_promoted() -> None:
-    # The examiner was fitted to coin tosses: what it predicts of 60 held-out ones is a coin toss too, and so are its
-    # verdicts on replies.
+@pytest.mark.parametrize(("held_out", "most"), [(60, 10), (190, 4)])
+def test_nights_with_shuffled_labels_are_hardly_ever_promoted(held_out: int, most: int) -> None:
+    # Reward model and examiner were fitted to coin tosses, each to its own: what they predict of held-out ones is a
+    # coin toss too. The margins are as sure as helps most at 57 %, and what the examiner thinks of the candidate, which
+    # moved one way, is one more coin toss, clear as the way is.
     generator = torch.Generator().manual_seed(10)
-    left, right = random_answers(2)
-    for _ in range(300):
+
+    def coin() -> bool:
+        return bool(torch.rand((), generator=generator) < 0.5)
+
+    def tossed() -> RewardMetrics:
+        left, right = random_answers(2)
         held = []
-        for number in range(60):
-            preferred = Preferred.LEFT if torch.rand((), generator=generator) < 0.5 else Preferred.RIGHT
-            margin = float(torch.randn((), generator=generator))
+        for number in range(held_out):
+            preferred, margin = (Preferred.LEFT if coin() else Preferred.RIGHT), (0.28 if coin() else -0.28)
             pair = PairJudgement(left, right, preferred, 1.0, str(number), Side.EXAM, ("duel", str(number)))
             told = margin if preferred is Preferred.LEFT else -margin
-            held.append(HeldOut(pair, margin, float(torch.nn.functional.softplus(torch.tensor(-told)))))
-        fault = gate(measure(held), THE_EXAMINER)
-        assert _decide(simulated_exam(generator), fault).verdict is not VerdictKind.PROMOTED
+            held.append(HeldOut(pair, margin, math.log1p(math.exp(-told))))
+        return measure(held)
+
+    began, promoted = 0, 0
+    for _ in range(400):
+        if gate(tossed()) is not None:
+            continue
+        began += 1
+        fault = gate(tossed(), TO_EXAMINE_WITH)
+        exam = simulated_exam(generator, advantage=3.0 if coin() else -3.0)
+        promoted += _decide(exam, fault).verdict is VerdictKind.PROMOTED
+    assert 0 < began < 80
+    assert promoted <= most

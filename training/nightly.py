@@ -28,7 +28,7 @@ from training.night_log import NightLog
 from training.night_stages import KEPT_SETTINGS, NightPlan, Stages
 from training.night_work import NightWork, sweep
 from training.prompts import practice_prompts
-from training.reward_metrics import THE_EXAMINER, gate
+from training.reward_metrics import TO_EXAMINE_WITH, gate
 from training.rollout import Drawing
 from training.shortage import shortage_of
 from training.verdict import CHANGED_BY_HAND, decide, is_better
@@ -185,7 +185,7 @@ class _Night:
         with self._stage("reward model"):
             fitted = self.stages.rewards(split, judgements, initial)
             reward_model, examiner, fault = fitted.model, fitted.examiner, gate(fitted.metrics)
-            examiner_fault = gate(fitted.examiner_metrics, THE_EXAMINER)
+            examiner_fault = gate(fitted.examiner_metrics, TO_EXAMINE_WITH)
         if fault is not None and not practice:
             return (
                 VerdictKind.HELD,

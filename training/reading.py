@@ -106,8 +106,12 @@ class TrunkStates:
         self._end = 0
 
     def put(self, answer: Answer, states: Tensor) -> None:
-        """Keep the states [length, size] of a text while there is room."""
-        raw = states.contiguous().view(torch.uint8).numpy()
+        """Keep the states [length, trunk_size] of a text while there is room; of those halfway, only the reply's."""
+        size = self._split.size
+        parts = [states[:, -size:]]
+        if self._split.trunk_size > size:
+            parts.append(states[len(answer.prompt_ids) :, :size])
+        raw = torch.cat(parts).contiguous().view(torch.uint8).numpy()
         if answer not in self._place and self._end + raw.nbytes <= TRUNK_BYTES:
             self._file.write(self._end, raw.tobytes())
             self._place[answer] = self._end
@@ -125,10 +129,16 @@ class TrunkStates:
         return stacked([*rows], sequences.ids.shape[1])
 
     def of(self, answer: Answer) -> Tensor:
-        """The states of a text that is kept. -> [length, size]."""
-        size, dtype = self._split.trunk_size, self._split.base.model.dtype
-        count = length_of(answer) * size * dtype.itemsize
-        return torch.frombuffer(self._file.read(self._place[answer], count), dtype=dtype).view(-1, size)
+        """The states of a text that is kept, as they were put. -> [length, trunk_size]."""
+        size, length, prompt = self._split.size, length_of(answer), len(answer.prompt_ids)
+        is_double, dtype = self._split.trunk_size > size, self._split.base.model.dtype
+        count = (length + (length - prompt if is_double else 0)) * size * dtype.itemsize
+        kept = torch.frombuffer(self._file.read(self._place[answer], count), dtype=dtype).view(-1, size)
+        if not is_double:
+            return kept
+        states = torch.zeros(length, 2 * size, dtype=dtype)
+        states[:, size:], states[prompt:, :size] = kept[:length], kept[length:]
+        return states
 
 
 def stacked(rows: Sequence[Tensor], width: int) -> Tensor:
@@ -161,15 +171,21 @@ class GroupReader:
         self._by_top: ReadPrompts | None = None
 
     def states(self, answers: Sequence[Answer]) -> list[Tensor]:
-        """The trunk's states of a part of the group, without padding. -> [length, size] each."""
+        """The trunk's states of a part of the group, without padding. -> [length, trunk_size] each.
+
+        Nobody reads a prompt's states halfway: they are 0.
+        """
         if self._kept is not None and self._kept.has(answers):
             return [self._kept.of(answer) for answer in answers]
         prompts, of = self._read_below(), self._prompts_of(answers)
         replies = self._split.read_replies(prompts, of, self._ids(answers))
-        return [
+        found = [
             torch.cat([prompts.states[place, : len(answer.prompt_ids)], reply[: len(answer.token_ids)]])
             for place, answer, reply in zip(of, answers, replies, strict=True)
         ]
+        for states, answer in zip(found, answers, strict=True):
+            states[: len(answer.prompt_ids), : -self._split.size] = 0.0
+        return found
 
     def pooled(self, answers: Sequence[Answer], states: Sequence[Tensor]) -> Tensor:
         """Pooled states of a part of the group, from the trunk's. states [length, size] each -> [batch, size]."""

@@ -19,7 +19,7 @@ from training.prompts import practice_prompts
 from training.receipts import REPLY_TOKENS
 from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import fit_reward, refuse_other_models
-from training.reward_metrics import THE_EXAMINER, gate
+from training.reward_metrics import TO_EXAMINE_WITH, gate
 from training.reward_model import save_head
 from training.reward_start import reward_split
 from training.rollout import Drawing, draw
@@ -84,7 +84,7 @@ def fit_from_feedback(
         "examiner_pairs_checked": fitted.examiner_metrics.pairs,
         "examiner_accuracy": fitted.examiner_metrics.accuracy,
         "examiner_log_loss": fitted.examiner_metrics.log_loss,
-        "examiner_fault": in_english(gate(fitted.examiner_metrics, THE_EXAMINER)),
+        "examiner_fault": in_english(gate(fitted.examiner_metrics, TO_EXAMINE_WITH)),
     }
     with whole_folder(folder) as temporary:
         save_reward_model(fitted.model, temporary)

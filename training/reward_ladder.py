@@ -89,37 +89,30 @@ def fit_reward(
     features, row_of = table.features, table.row_of
 
     ridge, out_of_fold = cross_validate(features, train, row_of)
-    head = fit_head(features, make_batch(train, row_of), ridge, smoothing=smoothing_of(train))
-    head = replace(head, context=effort.context_tokens)
-    model, rung = RewardModel(split, head), "head"
     if out_of_fold:
         record(0, figures_of(out_of_fold))
     refined = refine(
-        split, head, ridge, train, validation, features, row_of, table.trunk,
+        split, _head(table, train, ridge, effort), ridge, train, validation, features, row_of, table.trunk,
         epochs=effort.lora_epochs, seconds=effort.lora_seconds, seed=seed, say=say,
         seen=lambda look, held: record(look, figures_of(held)),
     )  # fmt: skip
     progress(0.9, "checking")
     if refined is not None:
-        model, rung = RewardModel(split, head, refined.adapter, refined.top), "lora"
+        known, rung = train, "lora"
+        model = RewardModel(split, _head(table, train, ridge, effort), refined.adapter, refined.top)
         held = refined.held_out + _by_lora(model, refined, asked.on(Side.EXAM))
     else:
-        if effort.members:
-            of_ensembles = held_out_of_ensembles(features, train, row_of, ridge, count=effort.members, seed=seed)
-            say(
-                f"Ensemble of {effort.members}: held-out log-loss {mean_log_loss(of_ensembles):.3f} against "
-                f"{mean_log_loss(out_of_fold):.3f} of one head."
+        known = train + validation  # nothing was chosen by the labels of either
+        ridge, out_of_fold = cross_validate(features, known, row_of)
+        model, rung = RewardModel(split, _head(table, known, ridge, effort)), "head"
+        if members := _better_members(table, known, ridge, out_of_fold, effort, seed, say):
+            rung, out_of_fold = "ensemble", members.held_out
+            model = RewardModel(
+                split, replace(average(members.heads), context=effort.context_tokens), members=members.heads
             )
-            if is_better(of_ensembles, out_of_fold):
-                members = fit_members(features, train, row_of, ridge, count=effort.members, seed=seed)
-                head = replace(average(members), context=effort.context_tokens)
-                rung, out_of_fold = "ensemble", of_ensembles
-                model = RewardModel(split, head, members=members)
-        held = [*out_of_fold, *predict(features, head, asked, row_of)]
+        held = [*out_of_fold, *predict(features, model.head, asked.on(Side.EXAM), row_of)]
 
-    examiner, examiner_folds, examiner_held = _examiner(
-        split, table, exam, train + validation, initial, effort.context_tokens
-    )
+    examiner, examiner_folds, examiner_held = _examiner(split, table, exam, train + validation, initial, effort)
     return FittedReward(
         model=model.normalised(initial),
         metrics=measure(held),
@@ -129,8 +122,42 @@ def fit_reward(
         ridge=ridge,
         rung=rung,
         distrusted=distrusted,
-        heads=fit_members(features, train, row_of, ridge, count=heads, seed=seed) if heads and len(train) else (),
+        heads=fit_members(features, known, row_of, ridge, count=heads, seed=seed) if heads and len(known) else (),
     )
+
+
+def _head(table: _Table, judgements: Judgements, ridge: float, effort: Effort) -> RewardHead:
+    batch, smoothing = make_batch(judgements, table.row_of), smoothing_of(judgements)
+    return replace(fit_head(table.features, batch, ridge, smoothing=smoothing), context=effort.context_tokens)
+
+
+@dataclass(frozen=True)
+class _Members:
+    heads: tuple[RewardHead, ...]
+    held_out: list[HeldOut]
+
+
+def _better_members(
+    table: _Table,
+    known: Judgements,
+    ridge: float,
+    of_one: Sequence[HeldOut],
+    effort: Effort,
+    seed: int,
+    say: Callable[[str], None],
+) -> _Members | None:
+    """An ensemble's heads and what they foretold held out, if it is tried and foretells better than one head."""
+    if not effort.members:
+        return None
+    features, row_of = table.features, table.row_of
+    held_out = held_out_of_ensembles(features, known, row_of, ridge, count=effort.members, seed=seed)
+    say(
+        f"Ensemble of {effort.members}: held-out log-loss {mean_log_loss(held_out):.3f} against "
+        f"{mean_log_loss(of_one):.3f} of one head."
+    )
+    if not is_better(held_out, of_one):
+        return None
+    return _Members(fit_members(features, known, row_of, ridge, count=effort.members, seed=seed), held_out)
 
 
 def _examiner(
@@ -139,12 +166,12 @@ def _examiner(
     exam: Judgements,
     others: Judgements,
     initial: Sequence[Answer],
-    context: int,
+    effort: Effort,
 ) -> tuple[RewardModel, CrossFit, list[HeldOut]]:
     """The model fitted to exam labels, its heads by fold, and what it foretells of what it was not fitted to."""
     features, row_of, smoothing = table.features, table.row_of, smoothing_of(exam)
     ridge, out_of_fold = cross_validate(features, exam, row_of)
-    head = replace(fit_head(features, make_batch(exam, row_of), ridge, smoothing=smoothing), context=context)
+    head = _head(table, exam, ridge, effort)
     model = RewardModel(split, head)
     pooled = model.pooled(initial)
     folds = cross_fit(features, exam, row_of, ridge, smoothing).normalised(pooled)
