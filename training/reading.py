@@ -117,6 +117,14 @@ class TrunkStates:
             self._place[answer] = self._end
             self._end += raw.nbytes
 
+    def has_room_for(self, answers: Sequence[Answer]) -> bool:
+        """Whether the states of all these texts may be kept."""
+        return sum(self._numbers(answer) for answer in answers) * self._split.base.model.dtype.itemsize <= TRUNK_BYTES
+
+    def _numbers(self, answer: Answer) -> int:
+        beside = len(answer.token_ids) if self._split.trunk_size > self._split.size else 0
+        return (length_of(answer) + beside) * self._split.size
+
     def has(self, answers: Sequence[Answer]) -> bool:
         """Whether the states of all these texts are kept."""
         return all(answer in self._place for answer in answers)
@@ -131,10 +139,10 @@ class TrunkStates:
     def of(self, answer: Answer) -> Tensor:
         """The states of a text that is kept, as they were put. -> [length, trunk_size]."""
         size, length, prompt = self._split.size, length_of(answer), len(answer.prompt_ids)
-        is_double, dtype = self._split.trunk_size > size, self._split.base.model.dtype
-        count = (length + (length - prompt if is_double else 0)) * size * dtype.itemsize
-        kept = torch.frombuffer(self._file.read(self._place[answer], count), dtype=dtype).view(-1, size)
-        if not is_double:
+        dtype = self._split.base.model.dtype
+        raw = self._file.read(self._place[answer], self._numbers(answer) * dtype.itemsize)
+        kept = torch.frombuffer(raw, dtype=dtype).view(-1, size)
+        if self._split.trunk_size == size:
             return kept
         states = torch.zeros(length, 2 * size, dtype=dtype)
         states[:, size:], states[prompt:, :size] = kept[:length], kept[length:]

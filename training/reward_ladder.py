@@ -100,7 +100,7 @@ def fit_reward(
     if refined is not None:
         known, rung = train, "lora"
         model = RewardModel(split, _head(table, train, ridge, effort), refined.adapter, refined.top)
-        held = refined.held_out + _by_lora(model, refined, asked.on(Side.EXAM))
+        held = refined.held_out + _by_lora(model, refined, asked.on(Side.EXAM), table.trunk)
     else:
         known = train + validation  # nothing was chosen by the labels of either
         ridge, out_of_fold = cross_validate(features, known, row_of)
@@ -182,12 +182,12 @@ def _examiner(
 def _read(split: SplitModel, judgements: Judgements, progress: Callable[[float, str], None]) -> _Table:
     answers = judgements.answers()
     trunk = TrunkStates(split)
-    trained = set(judgements.on(Side.TRAIN, Side.VALIDATION).answers())  # what the LoRA's trials read again and again
+    wanted = set(answers)
+    if not trunk.has_room_for(answers):
+        wanted = set(judgements.on(Side.TRAIN, Side.VALIDATION).answers())  # what a LoRA's trials read again and again
     label = f"reading {len(answers)} replies"
     progress(0.0, label)
-    features = read_texts(
-        split, answers, trunk=trunk, keep=trained, progress=lambda share: progress(0.6 * share, label)
-    )
+    features = read_texts(split, answers, trunk=trunk, keep=wanted, progress=lambda share: progress(0.6 * share, label))
     return _Table(features, {answer: row for row, answer in enumerate(answers)}, trunk)
 
 
@@ -206,7 +206,7 @@ def _trusted(table: _Table, judgements: Judgements, say: Callable[[str], None]) 
     return capped(weighed.where(lambda judgement: judgement.weight > 0.0)), distrusted
 
 
-def _by_lora(model: RewardModel, refined: Refinement, judgements: Judgements) -> list[HeldOut]:
+def _by_lora(model: RewardModel, refined: Refinement, judgements: Judgements, trunk: TrunkStates) -> list[HeldOut]:
     answers = judgements.answers()
-    features = read_texts(model.split, answers, refined.top)
+    features = read_texts(model.split, answers, refined.top, trunk=trunk)
     return predict(features, model.head, judgements, {answer: row for row, answer in enumerate(answers)})
