@@ -51,11 +51,26 @@ REWARD_MUTANTS = (
         "smoothing=smoothing), context=effort.context_tokens)",
         "smoothing))",
     ),
+    _ladder(
+        "exam texts read again for a LoRA",
+        "read_texts(model.split, answers, refined.top, trunk=trunk)",
+        "read_texts(model.split, answers, refined.top)",
+    ),
+    _reading(
+        "room for states misjudged",
+        "(length_of(answer) + beside) * self._split.size",
+        "length_of(answer) * self._split.size",
+    ),
+    _model(
+        "older heads read what they do not know",
+        "return self.its(states).double() @ direction",
+        "return states.double() @ direction",
+    ),
     _ladder("labels that chose nothing thrown away", "known = train + validation", "known = train"),
     _ladder(
         "labels that chose the LoRA learned from",
-        "_head(table, train, ridge, effort), refined",
-        "_head(table, train + validation, ridge, effort), refined",
+        "    head = _head(table, train, ridge, effort)",
+        "    head = _head(table, train + validation, ridge, effort)",
     ),
     _model("contexts not written", '"context": torch.tensor(head.context)', '"context": torch.tensor(512)'),
     _answers("beginning of a conversation read", "self.prompt_ids[-context:]", "self.prompt_ids[:context]"),

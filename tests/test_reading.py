@@ -74,6 +74,21 @@ def test_cached_and_uncached_trunk_states_are_identical(split: SplitModel) -> No
     assert torch.equal(cached.get(answers, sequences), uncached.get(answers, sequences))
 
 
+def test_states_are_kept_as_long_as_there_is_room_and_room_is_told_beforehand(
+    split: SplitModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = _with_shared_prompts()
+    texts = [length_of(answer) for answer in answers]
+    halfway = [len(answer.token_ids) for answer in answers] if split.trunk_size > split.size else [0]
+    wanted = (sum(texts) + sum(halfway)) * split.size * split.base.model.dtype.itemsize
+    for room, is_enough in ((wanted, True), (wanted - 1, False)):
+        monkeypatch.setattr(reading, "TRUNK_BYTES", room)
+        kept = TrunkStates(split)
+        assert kept.has_room_for(answers) is is_enough
+        read_texts(split, answers, trunk=kept, keep=set(answers))
+        assert kept.has(answers) is is_enough
+
+
 def test_groups_hold_every_text_once_and_only_one_width() -> None:
     answers = _of_several_widths()
     groups = groups_of_one_width(answers)

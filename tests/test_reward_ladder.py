@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.training_fixtures import random_answers, tiny_base
 from training import reward_ladder
@@ -93,9 +94,19 @@ def test_labels_that_chose_no_lora_are_learned_from_and_those_that_did_are_not(
     assert plain.rung == other.rung == "head"
     assert not torch.equal(plain.model.scores(probe), other.model.scores(probe))
     adapter, top = split.adapter()
-    monkeypatch.setattr(reward_ladder, "refine", lambda *given, **how: Refinement(adapter, top, []))
+    read: list[Tensor] = []
+    real = split.read_prompts
+
+    def refine(*given: object, **how: object) -> Refinement:
+        read.clear()
+        return Refinement(adapter, top, [])
+
+    monkeypatch.setattr(split, "read_prompts", lambda ids, lengths: read.append(lengths) or real(ids, lengths))
+    monkeypatch.setattr(reward_ladder, "refine", refine)
     plain, other = (_fitted(split, _judgements(flip)) for flip in (None, Side.VALIDATION))
     assert plain.rung == other.rung == "lora"
+    # What is read below the cut afterwards are the 40 replies that scores are told by, for either model.
+    assert sum(map(len, read)) == 2 * len({answer.prompt_ids for answer in ANSWERS[:40]})
     assert torch.equal(plain.model.scores(probe), other.model.scores(probe))
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.training_fixtures import random_answers, random_head, tiny_base
+from training.reading import answer_sequences
 from training.reward_model import RewardHead, RewardModel
 from training.trunk import SplitModel
 
@@ -57,6 +58,21 @@ def test_doubt_is_the_variance_of_the_members_and_is_taken_off_the_score(split: 
     assert float(variance.min()) > 0
     torch.testing.assert_close(model.scores(ANSWERS), each[0] - variance)
     assert not RewardModel(split, members[0]).doubt(pooled).any()
+
+
+def test_a_head_from_before_states_halfway_were_read_gives_token_by_token_what_it_gives_the_text(
+    split: SplitModel,
+) -> None:
+    head = random_head(split, last_states_alone=True)
+    model = RewardModel(split, head)
+    sequences = answer_sequences(ANSWERS, split.base.pad_id)
+    trunk = split.trunk(sequences.ids)
+    ends = split.top(split.reference, trunk)
+    judged = model.judge(split, ANSWERS, sequences, trunk, ends)
+    pooled = sequences.unpack(sequences.at_responses(ends).double()).sum(1) / 64
+    expected = (((pooled - head.mean) / head.scale) @ head.weight - head.offset) / head.spread
+    torch.testing.assert_close(judged.scores.double(), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.scores(ANSWERS), expected, atol=1e-5, rtol=0)
 
 
 def test_with_members_too_the_mean_score_of_the_initial_replies_is_zero(split: SplitModel) -> None:

@@ -196,12 +196,14 @@ class GroupReader:
         return found
 
     def pooled(self, answers: Sequence[Answer], states: Sequence[Tensor]) -> Tensor:
-        """Pooled states of a part of the group, from the trunk's. states [length, size] each -> [batch, size]."""
+        """Pooled states of a part of the group. states [length, trunk_size] each, the trunk's -> [batch, 2 size]."""
         replies = [text[len(answer.prompt_ids) :] for answer, text in zip(answers, states, strict=True)]
         below, of = stacked(replies, self._steps(answers)), self._prompts_of(answers)
-        found = self._split.top_of_replies(self._top, self._read_by_top(), of, below)
-        found = self._split.beside(below, found)
-        return pool(found, Sequences(self._ids(answers), torch.zeros_like(of), torch.tensor([*map(len, replies)])))
+        ends = self._split.top_of_replies(self._top, self._read_by_top(), of, below)
+        return pool(
+            self._split.beside(below, ends),
+            Sequences(self._ids(answers), torch.zeros_like(of), torch.tensor([*map(len, replies)])),
+        )
 
     def _read_below(self) -> ReadPrompts:
         if self._below_cut is None:

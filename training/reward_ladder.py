@@ -91,15 +91,16 @@ def fit_reward(
     ridge, out_of_fold = cross_validate(features, train, row_of)
     if out_of_fold:
         record(0, figures_of(out_of_fold))
+    head = _head(table, train, ridge, effort)
     refined = refine(
-        split, _head(table, train, ridge, effort), ridge, train, validation, features, row_of, table.trunk,
+        split, head, ridge, train, validation, features, row_of, table.trunk,
         epochs=effort.lora_epochs, seconds=effort.lora_seconds, seed=seed, say=say,
         seen=lambda look, held: record(look, figures_of(held)),
     )  # fmt: skip
     progress(0.9, "checking")
     if refined is not None:
         known, rung = train, "lora"
-        model = RewardModel(split, _head(table, train, ridge, effort), refined.adapter, refined.top)
+        model = RewardModel(split, head, refined.adapter, refined.top)
         held = refined.held_out + _by_lora(model, refined, asked.on(Side.EXAM), table.trunk)
     else:
         known = train + validation  # nothing was chosen by the labels of either

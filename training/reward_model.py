@@ -149,7 +149,7 @@ class RewardModel:
         return torch.stack([member.scores(pooled) for member in self.members]).var(0, correction=0)
 
     def pooled(self, answers: Sequence[Answer]) -> Tensor:
-        """Sum-pooled response states. -> [texts, size], float32."""
+        """Sum-pooled response states, after as much of the prompt as the head reads. -> [texts, 2 size], float32."""
         read = [answer.after(self.head.context) for answer in answers]
         return pooled_states(self.split, read, self.adapter_top)
 
@@ -163,7 +163,7 @@ class RewardModel:
 
 
 def pooled_states(split: SplitModel, answers: Sequence[Answer], top: Any = None) -> Tensor:
-    """Sum-pooled final states over the response tokens of a few answers, in memory. -> [texts, size], float32."""
+    """Sum-pooled states over the response tokens of a few answers, in memory. -> [texts, 2 size], float32."""
     return read_texts(split, answers, top).matrix()
 
 

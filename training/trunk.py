@@ -168,13 +168,16 @@ class SplitModel:
         except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
             raise refusal from error
         states = self.trunk(probe)
+        tolerance = 1e-3 if states.dtype == torch.float32 else 0.05
         for part, one in zip(parts, (states, self.top(self.reference, states)), strict=True):
-            tolerance = 1e-3 if states.dtype == torch.float32 else 0.05
             if (part - one).abs().max() > tolerance * max(float(one.abs().max()), 1.0):
                 raise refusal
 
     def _in_two_parts(self, ids: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Trunk's and reference's states of one text, its first tokens read as a prompt. -> [1, width, size] each."""
+        """Trunk's and reference's states of one text, its first tokens read as a prompt.
+
+        ids [1, width] -> [1, width, trunk_size], [1, width, size].
+        """
         padding = ids[:, :1].expand(1, ids.shape[1] - length)
         prompts = self.read_prompts(torch.cat([ids[:, :length], padding], 1), torch.tensor([length]))
         above, of = self.top_of_prompts(self.reference, prompts), torch.tensor([0])
