@@ -4,8 +4,10 @@ from tests.mutant import mutants_of
 
 _reading = mutants_of("training/reading.py", "tests/test_reading.py")
 _prefix = mutants_of("training/trunk.py", "tests/test_trunk.py", "-k", "prompts_read_first")
+_trunk = mutants_of("training/trunk.py", "tests/test_trunk.py", "-k", "embedded_model_can_be_cut")
 _model = mutants_of("training/reward_model.py", "tests/test_reward_model.py", "tests/test_reward_ladder.py")
 _fit = mutants_of("training/reward_fit.py", "tests/test_reward_fit.py")
+_design = mutants_of("training/design_matrix.py", "tests/test_reward_fit.py")
 _answers = mutants_of("training/judgements.py", "tests/test_reward_ladder.py", "-k", "only_the_end")
 _ladder = mutants_of("training/reward_ladder.py", "tests/test_reward_ladder.py")
 _lora = mutants_of("training/reward_lora.py", "tests/test_reward_lora.py")
@@ -66,6 +68,11 @@ REWARD_MUTANTS = (
         "return self.its(states).double() @ direction",
         "return states.double() @ direction",
     ),
+    _ladder(
+        "validation labels foretold by who learned them",
+        "predict(features, head, asked.on(Side.VALIDATION)",
+        "predict(features, model.head, asked.on(Side.VALIDATION)",
+    ),
     _ladder("labels that chose nothing thrown away", "known = train + validation", "known = train"),
     _ladder(
         "labels that chose the LoRA learned from",
@@ -106,6 +113,24 @@ REWARD_MUTANTS = (
     ),
     _model("constant forgets the offset", "@ self.weight - self.offset) / self.spread", "@ self.weight) / self.spread"),
     _model("usual doubt shifts the mean", "model.head.offset - usual_doubt * model.head.spread", "model.head.offset"),
+    _design("features not centred", "rows -= mean", "rows -= 0.0 * mean"),
+    _design("features not scaled", "rows /= scale", "rows /= 1.0"),
+    _design(
+        "only half of the span fitted",
+        "return cls(mean, scale, counts, place, coordinates.T.contiguous(), basis)",
+        "return cls(mean, scale, counts, place, coordinates.T[:, ::2].contiguous(), basis[:, ::2])",
+    ),
+    _design("what is fitted not turned back", "else self.basis @ fitted", "else self.basis @ fitted.flip(0)"),
+    _design(
+        "mean not taken off the gradient of many",
+        "(self.table.weighted_sum(gradient) - gradient.sum() * self.mean) / self.scale",
+        "self.table.weighted_sum(gradient) / self.scale",
+    ),
+    _trunk("replies read elsewhere not noticed", "> OF_ROUNDING[states.dtype]", "> 1e9"),
+    _trunk("rounding in bfloat16 taken for another model", "torch.bfloat16: 0.07", "torch.bfloat16: 1e-3"),
+    _fit(
+        "judgements of other texts", "batch, counts = batch.at(design.place), design.counts", "counts = design.counts"
+    ),
     _fit(
         "leniency with the wrong sign",
         "delta + leniency[batch.thumb_person] if",
@@ -141,7 +166,7 @@ REWARD_MUTANTS = (
         "sum(weight / len(predicted) * held.loss for",
     ),
     _fit("rewards not centred", " + (centring * rewards.square()).sum()", ""),
-    _fit("no ridge", "pull / scale + ridge * weight.detach()", "pull / scale"),
+    _fit("no ridge", "design.pull(rewards.grad) + ridge * weight.detach()", "design.pull(rewards.grad)"),
     _fit("ties counted as wins of the right", "Preferred.TIE: TIE}", "Preferred.TIE: RIGHT}"),
     _fit(
         "folds cut through conversations",
@@ -173,7 +198,7 @@ REWARD_MUTANTS = (
     ),
     _ladder(
         "reward model checked on what it was fitted to",
-        "held = [*out_of_fold, *predict(features, model.head, asked.on(Side.EXAM), row_of)]",
+        "held = [*out_of_fold, *unseen, *predict(features, model.head, asked.on(Side.EXAM), row_of)]",
         "held = predict(features, model.head, known + asked.on(Side.EXAM), row_of)",
     ),
     _ladder(

@@ -9,6 +9,7 @@ import torch
 
 from nightschool.shares import wilson
 from tests.training_fixtures import random_answers, tiny_base
+from training import design_matrix
 from training.judgements import Answer, Judgements, PairJudgement, Preferred, ThumbJudgement
 from training.reading import TrunkStates, read_texts
 from training.reward_fit import (
@@ -110,6 +111,25 @@ def test_a_fit_that_starts_from_another_one_ends_at_the_same_place() -> None:
     cold = fit_head(features, batch, 0.03)
     warm = fit_head(features, batch, 0.03, start=fit_head(features, batch, 3.0))
     torch.testing.assert_close(warm.rewards(features), cold.rewards(features), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("judged", [8, 200])  # fewer texts than features, and more
+def test_a_table_too_large_to_hold_is_fitted_as_one_in_memory(monkeypatch: pytest.MonkeyPatch, judged: int) -> None:
+    features, _, judgements, row_of = _world(300, 100)
+    features = torch.cat([features, torch.randn(TEXTS, 34, generator=torch.Generator().manual_seed(1))], 1)
+    some = Judgements(judgements.pairs[: judged // 2], judgements.thumbs[: judged // 2])
+    batch, first = make_batch(some, row_of), make_batch(Judgements(judgements.pairs[:3], ()), row_of)
+    found = []
+    for limit in (design_matrix.IN_MEMORY, 0):
+        monkeypatch.setattr(design_matrix, "IN_MEMORY", limit)
+        start = fit_head(features, first, 0.3)
+        found += [fit_head(features, batch, 0.03), fit_head(features, batch, 0.03, start=start)]
+    for head in found[1:]:
+        torch.testing.assert_close(head.weight, found[0].weight, atol=1e-4, rtol=0)
+        torch.testing.assert_close(head.mean, found[0].mean)
+        torch.testing.assert_close(head.scale, found[0].scale)
+        torch.testing.assert_close(head.rewards(features), found[0].rewards(features), atol=1e-3, rtol=0)
+        assert head.leniency == pytest.approx(found[0].leniency, abs=1e-4)
 
 
 def test_thumbs_add_to_what_pairs_alone_can_tell() -> None:

@@ -1,5 +1,6 @@
 """The whole fit: who trains on what, which rung is used, and a model that is read back as it was."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from training.effort import EFFORTS
 from training.ensemble import average, fit_members
 from training.features import Features
 from training.judgements import Answer, Judgements, PairJudgement, Preferred
-from training.reward_fit import fit_head, make_batch
+from training.reward_fit import HeldOut, fit_head, make_batch
 from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import FittedReward, fit_reward
 from training.reward_lora import Refinement
+from training.reward_metrics import RewardMetrics
 from training.reward_model import RewardModel, pooled_states
 from training.reward_start import reward_split
 from training.split import Side, hashed_side
@@ -90,9 +92,19 @@ def test_labels_that_chose_no_lora_are_learned_from_and_those_that_did_are_not(
     split: SplitModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe = ANSWERS[:30]
+    margins: list[list[float]] = []
+    measured = reward_ladder.measure
+
+    def measure(held: Sequence[HeldOut]) -> RewardMetrics:
+        margins.append([entry.margin for entry in held if entry.judgement.side is Side.VALIDATION])
+        return measured(held)
+
+    monkeypatch.setattr(reward_ladder, "measure", measure)
     plain, other = (_fitted(split, _judgements(flip), lora_epochs=0) for flip in (None, Side.VALIDATION))
     assert plain.rung == other.rung == "head"
     assert not torch.equal(plain.model.scores(probe), other.model.scores(probe))
+    assert len(margins[0]) > 5
+    assert margins[0] == margins[2]  # those of the reward model, by a head that learned neither labels
     adapter, top = split.adapter()
     read: list[Tensor] = []
     real = split.read_prompts

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from nightschool.errors import ModelUnavailable
-from nightschool.model import fingerprint
+from nightschool.model import fingerprint, load_base
 from tests.training_fixtures import random_answers, tiny_base
+from training import trunk
 from training.reading import answer_sequences
 from training.trunk import SplitModel
 
@@ -41,7 +42,7 @@ def test_any_model_of_the_kind_can_be_cut_and_its_prompts_read_first(tmp_path: P
 @pytest.mark.parametrize(
     "reads",
     [
-        lambda prompts, of, ids: torch.zeros_like(prompts.states[:, :11]),
+        lambda prompts, of, ids: torch.zeros(*ids.shape, prompts.states.shape[-1]),
         lambda prompts, of, ids: prompts.caches[0].layers[99],
     ],
 )
@@ -52,6 +53,20 @@ def test_a_model_that_reads_replies_otherwise_after_their_prompts_is_refused(
     monkeypatch.setattr(SplitModel, "read_replies", lambda split, prompts, of, ids: reads(prompts, of, ids))
     with pytest.raises(ModelUnavailable, match="a night needs a Llama-like model"):
         SplitModel(base, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_embedded_model_can_be_cut_in_either_number_type_but_not_with_replies_one_place_late(
+    monkeypatch: pytest.MonkeyPatch, embedded_cache: Path, dtype: torch.dtype
+) -> None:
+    base = load_base("embedded", embedded_cache, dtype=dtype)
+    SplitModel(base, 4)
+    read = trunk._after
+    monkeypatch.setattr(
+        trunk, "_after", lambda part, known, lengths, of, given: read(part, known, lengths + 1, of, given)
+    )
+    with pytest.raises(ModelUnavailable, match="a night needs a Llama-like model"):
+        SplitModel(base, 4)
 
 
 def test_each_adapter_over_the_shared_trunk_gives_what_its_own_whole_model_gives(split: SplitModel) -> None:

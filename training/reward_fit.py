@@ -7,11 +7,12 @@ ridge strength is chosen by cross-validation over conversations.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from training.design_matrix import Design
 from training.features import Features
 from training.judgements import Answer, Judgement, Judgements, Preferred
 from training.losses import LEFT, RIGHT, TIE, pair_losses, thumb_losses
@@ -59,6 +60,10 @@ class Batch:
         """How often each text is judged. -> [texts], float64."""
         used = torch.cat([self.left, self.right, self.thumb])
         return torch.bincount(used, minlength=texts).double()
+
+    def at(self, place: Tensor) -> "Batch":
+        """The same judgements over texts that stand at other places. place [texts]."""
+        return replace(self, left=place[self.left], right=place[self.right], thumb=place[self.thumb])
 
 
 def make_batch(judgements: Judgements, row_of: dict[Answer, int]) -> Batch:
@@ -110,21 +115,23 @@ def fit_head(
     `start` is a head fitted to nearly the same judgements: the result is the same, sooner.
     """
     table = features if isinstance(features, Features) else Features.of(features)
-    counts = batch.counts(len(table))
+    return _fit(batch, Design.of(table, batch.counts(len(table))), ridge, smoothing, start)
+
+
+def _fit(batch: Batch, design: Design, ridge: float, smoothing: float, start: RewardHead | None) -> RewardHead:
     if float(batch.weight) == 0.0:
-        return zero_head(table.size)
-    mean, scale = table.moments(counts)
-    scale = scale.clamp(min=1e-6)
+        return zero_head(len(design.mean))
+    batch, counts = batch.at(design.place), design.counts
     usual_log_nu = _initial_log_nu(batch)
     parts = {
-        "weight": torch.zeros(table.size, dtype=torch.float64),
+        "weight": torch.zeros(design.size, dtype=torch.float64),
         "log_nu": torch.tensor(usual_log_nu, dtype=torch.float64),
         "delta": torch.zeros((), dtype=torch.float64),
         "leniency": torch.zeros(len(batch.people), dtype=torch.float64),
     }
     if start is not None:
         parts |= {
-            "weight": start.weight * scale / start.scale,
+            "weight": design.coordinates(start.weight / start.scale),
             "log_nu": start.log_nu.clone(),
             "delta": start.delta.clone(),
         }
@@ -135,26 +142,24 @@ def fit_head(
     )
 
     def closure() -> Tensor:
-        """Gradients by hand through the feature matrix, which is read in chunks, by autograd through the rest."""
+        """Gradients by hand through the design matrix, by autograd through the rest."""
         optimiser.zero_grad()
         with torch.no_grad():
-            direction = weight / scale
-            rewards = table.dot(direction) - mean @ direction
+            rewards = design.rewards(weight)
         rewards.requires_grad_()
         loss = joint_loss(rewards, batch, log_nu, delta, smoothing, leniency) + (centring * rewards.square()).sum()
         prior = delta.square() / DELTA_VARIANCE + leniency.square().sum() / LENIENCY_VARIANCE
         loss = loss + 1e-3 * (log_nu - usual_log_nu).square() + 0.5 * prior / batch.weight
         loss.backward()
         assert rewards.grad is not None
-        pull = table.weighted_sum(rewards.grad) - rewards.grad.sum() * mean
-        weight.grad = pull / scale + ridge * weight.detach()
+        weight.grad = design.pull(rewards.grad) + ridge * weight.detach()
         return loss.detach() + 0.5 * ridge * weight.detach().square().sum()
 
     optimiser.step(closure)
     return RewardHead(
-        weight.detach(),
-        mean,
-        scale,
+        design.weight(weight.detach()),
+        design.mean,
+        design.scale,
         log_nu.detach(),
         delta.detach(),
         leniency=dict(zip(batch.people, leniency.detach().tolist(), strict=True)),
@@ -236,8 +241,9 @@ def _held_out(
     predicted: dict[float, list[HeldOut]] = {ridge: [] for ridge in ridges}
     for train, held in folds_of(judgements):
         batch, head = make_batch(train, row_of), None
+        design = Design.of(features, batch.counts(len(features)))
         for ridge in reversed(ridges):  # the strongest is fitted soonest, and the next one starts from it
-            head = fit_head(features, batch, ridge, smoothing=smoothing, start=head)
+            head = _fit(batch, design, ridge, smoothing, head)
             predicted[ridge] += predict(features, head, held, row_of)
     return predicted
 

@@ -103,15 +103,15 @@ def fit_reward(
         model = RewardModel(split, head, refined.adapter, refined.top)
         held = refined.held_out + _by_lora(model, refined, asked.on(Side.EXAM), table.trunk)
     else:
-        known = train + validation  # nothing was chosen by the labels of either
-        ridge, out_of_fold = cross_validate(features, known, row_of)
+        known = train + validation  # nothing was chosen by the validation side's labels
         model, rung = RewardModel(split, _head(table, known, ridge, effort)), "head"
-        if members := _better_members(table, known, ridge, out_of_fold, effort, seed, say):
+        if members := _better_members(table, train, known, ridge, out_of_fold, effort, seed, say):
             rung, out_of_fold = "ensemble", members.held_out
             model = RewardModel(
                 split, replace(average(members.heads), context=effort.context_tokens), members=members.heads
             )
-        held = [*out_of_fold, *predict(features, model.head, asked.on(Side.EXAM), row_of)]
+        unseen = predict(features, head, asked.on(Side.VALIDATION), row_of)  # by the head that did not learn them
+        held = [*out_of_fold, *unseen, *predict(features, model.head, asked.on(Side.EXAM), row_of)]
 
     examiner, examiner_folds, examiner_held = _examiner(split, table, exam, train + validation, initial, effort)
     return FittedReward(
@@ -140,6 +140,7 @@ class _Members:
 
 def _better_members(
     table: _Table,
+    train: Judgements,
     known: Judgements,
     ridge: float,
     of_one: Sequence[HeldOut],
@@ -147,11 +148,11 @@ def _better_members(
     seed: int,
     say: Callable[[str], None],
 ) -> _Members | None:
-    """An ensemble's heads and what they foretold held out, if it is tried and foretells better than one head."""
+    """An ensemble's heads, fitted to what is known, and what it foretold of `train` held out; if that is better."""
     if not effort.members:
         return None
     features, row_of = table.features, table.row_of
-    held_out = held_out_of_ensembles(features, known, row_of, ridge, count=effort.members, seed=seed)
+    held_out = held_out_of_ensembles(features, train, row_of, ridge, count=effort.members, seed=seed)
     say(
         f"Ensemble of {effort.members}: held-out log-loss {mean_log_loss(held_out):.3f} against "
         f"{mean_log_loss(of_one):.3f} of one head."

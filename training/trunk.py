@@ -24,6 +24,13 @@ from nightschool.model import BaseModel, decoder_layers, twin
 
 TOP_LAYERS = 8
 """Upper layers with adapters of their own, where a version or report does not say how many (older ones)."""
+PROBE = "Rain falls when warm air rises, cools, and lets go of the water it holds."
+"""Words as people write them: the states of rare tokens side by side are far noisier in bfloat16."""
+PROBED_AS_PROMPT = 5
+"""Tokens of the probe that are read as its prompt."""
+OF_ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 0.07}
+"""By how much of its length a token's state may differ when a text is read in two parts: SmolLM2's by 0.02 in bfloat16,
+and by 0.15 to 0.33 where replies stand one place too late."""
 LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -157,20 +164,19 @@ class SplitModel:
             "the stack, or keep something else than keys and values); the chat can serve it, but a night needs a "
             "Llama-like model."
         )
-        probe = torch.arange(3, 3 + 16)[None]
+        probe = torch.tensor([self.base.tokenizer(PROBE, add_special_tokens=False)["input_ids"]])
         with torch.no_grad():
             whole = self.base.model.model(input_ids=probe, use_cache=False).last_hidden_state
             split = self.reference(inputs_embeds=self._at_cut(self.trunk(probe)), use_cache=False).last_hidden_state
         if not torch.equal(whole, split):
             raise refusal
         try:
-            parts = self._in_two_parts(probe, 5)
+            parts = self._in_two_parts(probe, PROBED_AS_PROMPT)
         except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
             raise refusal from error
         states = self.trunk(probe)
-        tolerance = 1e-3 if states.dtype == torch.float32 else 0.05
         for part, one in zip(parts, (states, self.top(self.reference, states)), strict=True):
-            if (part - one).abs().max() > tolerance * max(float(one.abs().max()), 1.0):
+            if _differ(part[:, PROBED_AS_PROMPT:], one[:, PROBED_AS_PROMPT:]) > OF_ROUNDING[states.dtype]:
                 raise refusal
 
     def _in_two_parts(self, ids: Tensor, length: int) -> tuple[Tensor, Tensor]:
@@ -220,6 +226,12 @@ def _after(part: Any, known: DynamicCache, lengths: Tensor, of: Tensor, given: d
         **given,
     ).last_hidden_state
     return found
+
+
+def _differ(part: Tensor, one: Tensor) -> float:
+    """Length of the difference by the length of the state, mean over tokens. [batch, width, size] each."""
+    apart = (part.float() - one.float()).norm(dim=-1) / one.float().norm(dim=-1).clamp(min=1e-9)
+    return float(apart.mean())
 
 
 def _slice(decoder: Any, start: int, stop: int, *, keep_norm: bool) -> Any:
