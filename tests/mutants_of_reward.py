@@ -8,6 +8,7 @@ _trunk = mutants_of("training/trunk.py", "tests/test_trunk.py", "-k", "embedded_
 _model = mutants_of("training/reward_model.py", "tests/test_reward_model.py", "tests/test_reward_ladder.py")
 _fit = mutants_of("training/reward_fit.py", "tests/test_reward_fit.py")
 _design = mutants_of("training/design_matrix.py", "tests/test_reward_fit.py")
+_losses = mutants_of("training/losses.py", "tests/test_reward_fit.py", "-k", "derivatives")
 _answers = mutants_of("training/judgements.py", "tests/test_reward_ladder.py", "-k", "only_the_end")
 _ladder = mutants_of("training/reward_ladder.py", "tests/test_reward_ladder.py")
 _lora = mutants_of("training/reward_lora.py", "tests/test_reward_lora.py")
@@ -166,7 +167,18 @@ REWARD_MUTANTS = (
         "sum(weight / len(predicted) * held.loss for",
     ),
     _fit("rewards not centred", " + (centring * rewards.square()).sum()", ""),
-    _fit("no ridge", "design.pull(rewards.grad) + ridge * weight.detach()", "design.pull(rewards.grad)"),
+    _fit("no ridge", " + ridge * weight\n", "\n"),
+    _fit("gradient of the centring forgotten", "by_reward + 2 * centring * rewards", "by_reward"),
+    _losses("gradient of pairs unsmoothed", "(1 - smoothing) * left + smoothing * right", "left"),
+    _losses("gradient of ties by log nu of the wrong sign", "p[:, TIE] - tie", "tie - p[:, TIE]"),
+    _losses(
+        "gradient of thumbs unsmoothed", "(smoothing + (1 - 2 * smoothing) * is_up.to(r.dtype))", "is_up.to(r.dtype)"
+    ),
+    _fit(
+        "gradient of leniency of the wrong sign",
+        "batch.thumb_person, by_thumb, alpha=-1",
+        "batch.thumb_person, by_thumb",
+    ),
     _fit("ties counted as wins of the right", "Preferred.TIE: TIE}", "Preferred.TIE: RIGHT}"),
     _fit(
         "folds cut through conversations",

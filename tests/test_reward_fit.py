@@ -18,6 +18,7 @@ from training.reward_fit import (
     cross_validate,
     fit_head,
     folds_of,
+    joint_gradients,
     joint_loss,
     make_batch,
     mean_log_loss,
@@ -103,6 +104,25 @@ def test_adding_a_constant_to_all_rewards_moves_the_threshold_by_it_and_leaves_p
     log_nu, delta = torch.tensor(-0.5).double(), torch.tensor(0.3).double()
     loss, moved = (joint_loss(rewards + c, batch, log_nu, delta + c, 0.1) for c in (0.0, 2.5))
     assert float(loss) == pytest.approx(float(moved), abs=1e-12)
+
+
+@pytest.mark.parametrize("givers", [1, 3])
+def test_derivatives_of_the_joint_loss_are_those_that_autograd_finds(givers: int) -> None:
+    _, rewards, judgements, row_of = _world(60, 60)
+    thumbs = tuple(replace(t, person=f"p{i % givers}") for i, t in enumerate(judgements.thumbs))
+    batch = make_batch(Judgements(judgements.pairs, thumbs), row_of)
+    assert len(batch.people) == (givers if givers > 1 else 0)
+    given = [
+        rewards,
+        *(torch.tensor(number).double() for number in (-0.5, 0.3)),
+        torch.randn(len(batch.people)).double(),
+    ]
+    rewards, log_nu, delta, leniency = (each.clone().requires_grad_() for each in given)
+    joint_loss(rewards, batch, log_nu, delta, 0.1, leniency).backward()
+    found = joint_gradients(given[0], batch, given[1], given[2], 0.1, given[3])
+    for mine, given_one in zip(found, (rewards, log_nu, delta, leniency), strict=True):
+        auto = given_one.grad if given_one.grad is not None else torch.zeros_like(given_one)
+        torch.testing.assert_close(mine, auto, atol=1e-14, rtol=1e-10)
 
 
 def test_a_fit_that_starts_from_another_one_ends_at_the_same_place() -> None:

@@ -38,6 +38,20 @@ def thumb_losses(r: Tensor, is_up: Tensor, delta: Tensor, smoothing: float) -> T
     return (1 - smoothing) * functional.softplus(-margin) + smoothing * functional.softplus(margin)
 
 
+def pair_gradients(d: Tensor, outcome: Tensor, log_nu: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Derivatives of each of `pair_losses` by d and by log_nu. -> [pairs], [pairs]."""
+    p = torch.softmax(torch.stack([d / 2, -d / 2, log_nu.expand_as(d)], -1), -1)
+    left, right, tie = ((outcome == kind).to(d.dtype) for kind in (LEFT, RIGHT, TIE))
+    aimed_left = (1 - smoothing) * left + smoothing * right
+    aimed_right = (1 - smoothing) * right + smoothing * left
+    return (p[:, LEFT] - aimed_left - p[:, RIGHT] + aimed_right) / 2, p[:, TIE] - tie
+
+
+def thumb_gradients(r: Tensor, is_up: Tensor, delta: Tensor, smoothing: float) -> Tensor:
+    """Derivatives of each of `thumb_losses` by r; those by delta are the opposite. -> [thumbs]."""
+    return torch.sigmoid(r - delta) - (smoothing + (1 - 2 * smoothing) * is_up.to(r.dtype))
+
+
 def policy_loss(new: Tensor, old: Tensor, advantages: Tensor, is_response: Tensor, clip: float, count: int) -> Tensor:
     """PPO's clipped objective, to be minimised: -E[min(ratio A, clip(ratio) A)]. All [batch, steps] -> scalar.
 
