@@ -157,7 +157,11 @@ REWARD_MUTANTS = (
         "pair_losses(d, batch.outcome, log_nu, smoothing)).sum()",
         "pair_losses(d, batch.outcome, log_nu, 0.0)).sum()",
     ),
-    _fit("smoothing of thumbs ignored", "batch.is_up, turns, smoothing)", "batch.is_up, turns, 0.0)"),
+    _fit(
+        "smoothing of thumbs ignored",
+        "thumb_losses(rewards[batch.thumb], batch.is_up, turns, smoothing)",
+        "thumb_losses(rewards[batch.thumb], batch.is_up, turns, 0.0)",
+    ),
     _fit("many judgements smoothed more", "judgements.effective() < MANY", "judgements.effective() > MANY"),
     _fit("weights of pairs ignored", "(batch.pair_weight * pair_losses(", "(pair_losses("),
     _fit("weights of thumbs ignored", "(batch.thumb_weight * thumb_losses(", "(thumb_losses("),

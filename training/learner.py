@@ -60,6 +60,8 @@ class Learner:
     queue: PromptQueue
     watch: Watch
     history: list[dict[str, float]] = field(default_factory=list)
+    earlier: dict[str, Tensor] = field(default_factory=dict)
+    """The policy's weights before its last update, by PEFT's names; empty before the first one."""
     stopped: str = ""
     """Why no further iteration begins, in words; empty while there may be one."""
 
@@ -86,6 +88,11 @@ class Learner:
             queue=PromptQueue(prompts, seed),
             watch=Watch(policy.split.base, first_night=first_night),
         )
+
+    def take_back_(self) -> None:
+        """The policy as it was before its last update, where there was one."""
+        if self.earlier:
+            self.policy.take_over_(self.earlier)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint. Raises OSError when the disk is full; the earlier checkpoint then stays."""
@@ -116,6 +123,7 @@ class Learner:
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"policy.{name}": tensor for name, tensor in self.policy.tensors().items()}
+        tensors |= {f"earlier.{name}": tensor for name, tensor in self.earlier.items()}
         tensors |= {f"critic.{name}": tensor for name, tensor in self.critic.state_dict().items()}
         tensors["generator"] = self.generator.get_state()
         for name, optimiser in self._optimisers().items():
@@ -125,6 +133,7 @@ class Learner:
 
     def _take_over_(self, tensors: dict[str, Tensor]) -> None:
         self.policy.take_over_(_under("policy.", tensors))
+        self.earlier = _under("earlier.", tensors)
         self.critic.load_state_dict(_under("critic.", tensors))
         self.generator.set_state(tensors["generator"])
         for name, optimiser in self._optimisers().items():

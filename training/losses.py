@@ -24,11 +24,15 @@ def pair_losses(d: Tensor, outcome: Tensor, log_nu: Tensor, smoothing: float) ->
     -log sigmoid(d) (Bradley-Terry). `smoothing` is the assumed share of flipped labels: it mixes in the loss of the
     swapped outcome; a tie swapped is a tie.
     """
-    log_p = functional.log_softmax(torch.stack([d / 2, -d / 2, log_nu.expand_as(d)], -1), -1)  # [pairs, 3]
+    log_p = functional.log_softmax(_davidson(d, log_nu), -1)
     swapped = torch.where(outcome == TIE, outcome, 1 - outcome)
     given = -log_p.gather(-1, outcome[:, None])[:, 0]
     flipped = -log_p.gather(-1, swapped[:, None])[:, 0]
     return (1 - smoothing) * given + smoothing * flipped
+
+
+def _davidson(d: Tensor, log_nu: Tensor) -> Tensor:
+    return torch.stack([d / 2, -d / 2, log_nu.expand_as(d)], -1)  # [pairs, 3]
 
 
 def thumb_losses(r: Tensor, is_up: Tensor, delta: Tensor, smoothing: float) -> Tensor:
@@ -40,7 +44,7 @@ def thumb_losses(r: Tensor, is_up: Tensor, delta: Tensor, smoothing: float) -> T
 
 def pair_gradients(d: Tensor, outcome: Tensor, log_nu: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """Derivatives of each of `pair_losses` by d and by log_nu. -> [pairs], [pairs]."""
-    p = torch.softmax(torch.stack([d / 2, -d / 2, log_nu.expand_as(d)], -1), -1)
+    p = torch.softmax(_davidson(d, log_nu), -1)
     left, right, tie = ((outcome == kind).to(d.dtype) for kind in (LEFT, RIGHT, TIE))
     aimed_left = (1 - smoothing) * left + smoothing * right
     aimed_right = (1 - smoothing) * right + smoothing * left

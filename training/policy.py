@@ -48,6 +48,10 @@ class Policy:
         """Set the LoRA's weights, by PEFT's names."""
         set_peft_model_state_dict(self.adapter, tensors)
 
+    def copy(self) -> dict[str, Tensor]:
+        """The LoRA's weights as they are now, by PEFT's names; later steps of training do not reach them."""
+        return {name: tensor.detach().clone() for name, tensor in self.tensors().items()}
+
     def save(self, policy_folder: Path) -> None:
         """Write a PEFT adapter: safetensors and JSON."""
         save_adapter(self.adapter, policy_folder)

@@ -6,8 +6,8 @@ its own; the KL horizon acts within one night; a reply that did not end by itsel
 rate is that of a LoRA (docs/log.md). The reference is always the initial model, so the drift of all nights is bounded.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from statistics import fmean
 
 from training.episodes import estimate_advantages, rollout_figures
@@ -18,8 +18,10 @@ from training.ppo_update import Surroundings, pretrain_critic_, update_
 from training.rollout import Scorer, roll_out
 
 TIME_IS_UP = "the time is used up"
-OVEROPTIMISED_AFTER = 2
-"""Iterations in a row in which the onlooker's mean score lies two standard errors below its best."""
+WATCHED_TOGETHER = 3
+"""Iterations whose scores by the onlooker are averaged: of many single ones, chance alone makes one the best."""
+SURELY = 3.0
+"""Standard errors by which that average must lie below the best one before."""
 
 
 def run_ppo(
@@ -47,13 +49,15 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
             replies=settings.replies, watcher=around.watcher, check=around.check,
         )  # fmt: skip
         learner.watch.rollout(rollout)
-        if rollout.mean_kl() > settings.kl_total:
-            learner.stopped = too_far(rollout.mean_kl())
+        if passed := bound_passed(learner, rollout.mean_kl(), settings):
+            learner.take_back_()
+            learner.stopped = passed
             break
         if iteration == 0 and settings.baseline is Baseline.CRITIC:
             pretrain_critic_(learner, rollout, settings, around)
         episodes = estimate_advantages(rollout, learner.critic, settings, learner.kl_control.beta, learner.watch)
         figures = rollout_figures(rollout, episodes, learner.kl_control.beta)
+        learner.earlier = learner.policy.copy()
         updating = around.clock()
         figures |= update_(learner, episodes, settings, around)
         figures |= {"seconds_draw": rollout.seconds_draw, "seconds_evaluate": rollout.seconds_evaluate}
@@ -66,33 +70,15 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
 
 
 def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
-    """Whether another iteration begins; if not, the learner knows why.
-
-    None begins that would probably end beyond a bound. A rollout shows the drift before its update, so the next
-    iteration would end two steps further. For one night a step is as long as the last three on average, each for the
-    learning rate it had, since 64 replies tell the drift of each only roughly; for the bound on all nights it is the
-    last one as it was, to be safe.
-    """
+    """Whether another iteration begins; if not, the learner knows why."""
     history = learner.history
     learner.stopped = ""
     if len(history) >= settings.iterations:
         learner.stopped = "all iterations are done"
-    elif not history:
-        return True
-    else:
-        start, now = learner.watch.start["kl"], history[-1]["kl"]
-        drifts = [start, *(figures["kl"] for figures in history[1:])]
-        steps = [later - earlier for earlier, later in pairwise(drifts)] or [0.0]
-        rates = [falling(iteration, settings.iterations) for iteration in range(len(history) + 1)]
-        usual = fmean([step / rate for step, rate in zip(steps, rates, strict=False)][-3:])
-        if now + 2 * max(steps[-1], 0.0) > settings.kl_total:
-            learner.stopped = too_far(now)
-        elif now - start + max(usual, 0.0) * (rates[-2] + rates[-1]) > settings.kl_night:
-            learner.stopped = f"the replies moved {now - start:.1f} nats, enough for one night"
-        elif sum(figures["seconds"] for figures in history) + history[-1]["seconds"] > settings.seconds:
-            learner.stopped = TIME_IS_UP
-        elif overoptimised(history):
-            learner.stopped = "the examiner's scores fall while the reward rises"
+    elif history and sum(figures["seconds"] for figures in history) + history[-1]["seconds"] > settings.seconds:
+        learner.stopped = TIME_IS_UP
+    elif overoptimised(history):
+        learner.stopped = "the examiner's scores fall while the reward rises"
     return not learner.stopped
 
 
@@ -101,23 +87,39 @@ def falling(iteration: int, iterations: int) -> float:
     return 1 - iteration / iterations
 
 
+def bound_passed(learner: Learner, kl: float, settings: PpoSettings) -> str:
+    """Which bound a rollout of this drift lies beyond, in words; empty within both.
+
+    The last update went too far then and is taken back, so the words tell of the rollout before it.
+    """
+    start = learner.watch.start["kl"]
+    kept = learner.history[-1]["kl"] if learner.history else kl
+    if kl > settings.kl_total:
+        return too_far(kept)
+    if kl - start > settings.kl_night:
+        return f"the replies moved {kept - start:.1f} nats, enough for one night"
+    return ""
+
+
 def too_far(kl: float) -> str:
     """In words."""
     return f"the replies are {kl:.1f} nats from the initial model, as far as all nights together may go"
 
 
 def overoptimised(history: Sequence[dict[str, float]]) -> bool:
-    """Whether the onlooker's mean score lay two standard errors below its best, while the reward was above its start.
+    """Whether the onlooker's scores surely fell from their best, while the reward was above its start.
 
-    So in each of the last iterations (Gao et al. 2022: the proxy goes on rising when the truth has turned).
+    Both are averages over a few iterations (Gao et al. 2022: the proxy goes on rising when the truth has turned).
     """
-    if len(history) <= OVEROPTIMISED_AFTER or "watched" not in history[-1]:
+    count = WATCHED_TOGETHER
+    if len(history) < 2 * count or "watched" not in history[-1]:
         return False
-    best = max(figures["watched"] for figures in history)
-    return all(
-        figures["watched"] < best - 2 * figures["watched_error"] and figures["reward"] > history[0]["reward"]
-        for figures in history[-OVEROPTIMISED_AFTER:]
-    )
+    spans = [history[start : start + count] for start in range(len(history) - 2 * count + 1)]
+    best = max(spans, key=lambda span: fmean(figures["watched"] for figures in span))
+    last = history[-count:]
+    error = math.sqrt(sum(figures["watched_error"] ** 2 for figures in [*best, *last])) / count
+    fell = fmean(figures["watched"] for figures in best) - fmean(figures["watched"] for figures in last)
+    return fell > SURELY * error and all(figures["reward"] > history[0]["reward"] for figures in last)
 
 
 def set_learning_rate_(learner: Learner, rate: float) -> None:

@@ -32,9 +32,10 @@ class PpoSettings:
     episodes: int = 64
     replies: int = 4
     """Replies drawn to each prompt of an iteration; the group baseline needs at least 2."""
-    epochs: int = 4
+    epochs: int = 1
+    """Over the same replies: more of them move the policy farther from the initial model for the same reward."""
     minibatches: int = 4
-    learning_rate: float = 5e-4
+    learning_rate: float = 3e-3
     clip: float = 0.2
     credit: Credit = Credit.DENSE
     baseline: Baseline = Baseline.GROUP
@@ -42,7 +43,7 @@ class PpoSettings:
     kl_target: float = 6.0
     """Nats per reply to the initial model."""
     kl_night: float = 8.0
-    """Nats that the replies may drift in one night: no iteration begins that would probably end beyond."""
+    """Nats that the replies may drift in one night: an update that takes them beyond is taken back, and the last."""
     kl_total: float = 11.0
     """The same for the drift from the initial model in all nights together; the exam rejects beyond 12."""
     gamma: float = 1.0

@@ -94,7 +94,7 @@ def joint_loss(
     """Weighted mean loss of all judgements given the rewards of the texts [texts] -> scalar. leniency [people]."""
     d = rewards[batch.left] - rewards[batch.right]
     pairs = (batch.pair_weight * pair_losses(d, batch.outcome, log_nu, smoothing)).sum()
-    turns = delta + leniency[batch.thumb_person] if leniency is not None and batch.people else delta
+    turns = _turns(batch, delta, leniency)
     thumbs = (batch.thumb_weight * thumb_losses(rewards[batch.thumb], batch.is_up, turns, smoothing)).sum()
     return (pairs + thumbs) / batch.weight
 
@@ -104,7 +104,7 @@ def joint_gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Derivatives of `joint_loss` by rewards [texts], log_nu, delta and leniency [people], sooner than by autograd."""
     by_d, by_log_nu = pair_gradients(rewards[batch.left] - rewards[batch.right], batch.outcome, log_nu, smoothing)
-    turns = delta + leniency[batch.thumb_person] if batch.people else delta
+    turns = _turns(batch, delta, leniency)
     by_thumb = batch.thumb_weight * thumb_gradients(rewards[batch.thumb], batch.is_up, turns, smoothing)
     by_d = batch.pair_weight * by_d
     by_reward = torch.zeros_like(rewards).index_add(0, batch.left, by_d).index_add(0, batch.right, by_d, alpha=-1)
@@ -115,6 +115,10 @@ def joint_gradients(
     found = by_reward, (batch.pair_weight * by_log_nu).sum(), -by_thumb.sum(), by_leniency
     by_reward, of_log_nu, of_delta, by_leniency = (each / batch.weight for each in found)
     return by_reward, of_log_nu, of_delta, by_leniency
+
+
+def _turns(batch: Batch, delta: Tensor, leniency: Tensor | None) -> Tensor:
+    return delta + leniency[batch.thumb_person] if leniency is not None and batch.people else delta
 
 
 def smoothing_of(judgements: Judgements) -> float:
