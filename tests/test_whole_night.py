@@ -145,24 +145,28 @@ def test_a_night_makes_a_version_that_answers_and_tells_what_it_did(
     shown = _run(tmp_path, model, "samples", version_id, "--json").stdout.splitlines()
     assert len(shown) == 5
     assert {json.loads(line)["y2_version"] for line in shown} == {version_id}
-    with closing(sqlite3.connect(tmp_path / "feedback.db")) as database, database:  # as if the penalty had grown
-        database.execute("UPDATE nights SET report = json_set(report, '$.beta', 0.25) WHERE id = ?", [report["night"]])
 
     # Nothing new was judged since: the next night says so and changes nothing; practice runs and never promotes.
     again = _night(tmp_path, model)
     assert again["verdict"] == "skipped"
     assert again["missing_judgements"] == 20
-    practice = _night(tmp_path, model, "--practice")
+    _practises(tmp_path, model, str(report["night"]), version_id)
+    _goes_back(tmp_path, model, version_id)
+
+
+def _practises(folder: Path, model: Path, night: str, version_id: str) -> None:
+    """A practice night starts from champion and penalty as the night before left them."""
+    with closing(sqlite3.connect(folder / "feedback.db")) as database, database:  # as if the penalty had grown
+        database.execute("UPDATE nights SET report = json_set(report, '$.beta', 0.25) WHERE id = ?", [night])
+    practice = _night(folder, model, "--practice")
     assert practice["verdict"] in {"held", "rejected"}
     assert practice["champion_before"] == version_id  # it started from the champion's adapter
-    with closing(FeedbackDatabase(tmp_path / "feedback.db")) as database:
+    with closing(FeedbackDatabase(folder / "feedback.db")) as database:
         first = "SELECT value FROM night_metrics WHERE night_id = ? AND step = 1 AND name = ?"
         rows = [database.read().execute(first, [practice["night"], name]).fetchone()[0] for name in ("beta", "kl")]
     assert rows[0] == pytest.approx(0.25)  # the next night begins with it
     assert rows[1] > 0.0  # drift is told from the initial model, not from the champion
     assert practice["champion_after"] == version_id
-
-    _goes_back(tmp_path, model, version_id)
 
 
 def _tells_its_exam(report: dict[str, Any]) -> None:
