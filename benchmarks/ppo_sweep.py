@@ -17,11 +17,11 @@ from benchmarks.ppo_learning import arguments, trial_of
 
 VARIANTS: dict[str, list[str]] = {
     "as_shipped": [],
-    "rate_2e-4": ["--learning-rate", "2e-4"],
     "rate_1e-3": ["--learning-rate", "1e-3"],
-    "epochs_1": ["--epochs", "1"],
+    "rate_6e-3": ["--learning-rate", "6e-3"],
     "epochs_2": ["--epochs", "2"],
-    "epochs_8": ["--epochs", "8"],
+    "epochs_4": ["--epochs", "4"],
+    "epochs_4_rate_5e-4": ["--epochs", "4", "--learning-rate", "5e-4"],
     "beta_0.03": ["--beta", "0.03"],
     "beta_0.3": ["--beta", "0.3"],
     "critic_lambda_1": ["--baseline", "critic", "--lam", "1"],
