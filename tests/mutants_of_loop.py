@@ -59,6 +59,8 @@ LOOP_MUTANTS = (
     _update("the policy's optimiser does not step", "    learner.policy_optimiser.step()\n", ""),
     _update("gradients pile up", "    learner.policy_optimiser.zero_grad()\n", ""),
     _update("the ratio is never checked", "first=steps == 0)", "first=False)"),
+    _update("ptx as long as it likes", "mul_(min(1.0, longest / max(own, 1e-12)))", "mul_(1.0)"),
+    _update("ptx in place of the reward", ".add_(gradient)", ""),
     _update("ptx pushes away", "settings.ptx * loss", "-settings.ptx * loss"),
     _update(
         "new without the temperature",

@@ -18,7 +18,7 @@ from training.learner import Learner, PromptQueue
 from training.losses import policy_loss
 from training.policy import Policy
 from training.ppo import bound_passed, may_continue_, run_ppo, train
-from training.ppo_update import Surroundings, pretrain_critic_, update_
+from training.ppo_update import Surroundings, imitate_, pretrain_critic_, update_
 from training.ptx import Example, ptx_loss
 from training.reading import answer_sequences
 from training.reward_fit import fit_head, make_batch
@@ -260,7 +260,7 @@ def test_gradients_of_one_step_do_not_stay_for_the_next(policy: Policy) -> None:
 
 def test_texts_to_imitate_are_learned_beside_the_reward(policy: Policy) -> None:
     text = Answer((5, 6, 7), (8, 9, 2))
-    settings = critic_settings(1, DRAWING, epochs=4, minibatches=2, ptx=1.0)
+    settings = critic_settings(1, DRAWING, epochs=4, minibatches=2, ptx=1.0, ptx_share=10.0)
     rollout = _rollout(policy)
     losses = []
     for examples in ([], [Example(text, 1.0)]):
@@ -273,6 +273,32 @@ def test_texts_to_imitate_are_learned_beside_the_reward(policy: Policy) -> None:
         with torch.no_grad():
             losses.append(float(ptx_loss(own, [Example(text, 1.0)], 1, torch.Generator())))
     assert losses[1] < losses[0] - 0.2
+
+
+@pytest.mark.parametrize(("ptx", "length"), [(1e3, 0.3), (1e-3, None)])
+def test_what_is_imitated_pulls_no_harder_than_its_share_of_the_reward(
+    policy: Policy, ptx: float, length: float | None
+) -> None:
+    examples = [Example(Answer((5, 6, 7), (8, 9, 2)), 1.0)]
+    settings = critic_settings(1, DRAWING, ptx=ptx, ptx_share=0.3)
+    learner = Learner.fresh(policy, [(1,)], settings, 0)
+    with torch.no_grad():
+        for weight in policy.weights():  # at B = 0 nothing pulls at A
+            weight.normal_(0.0, 0.1)
+    generator = torch.Generator().manual_seed(0)
+    of_reward = [torch.randn(weight.shape, generator=generator) for weight in policy.weights()]
+    for weight, gradient in zip(policy.weights(), of_reward, strict=True):
+        weight.grad = gradient.clone()
+    loss = imitate_(learner, settings, Surroundings(examples=examples))
+    alone = ptx_loss(policy, examples, 4, torch.Generator())
+    assert loss == pytest.approx(float(alone.detach()), rel=1e-5)
+    added = [weight.grad - before for weight, before in zip(policy.weights(), of_reward, strict=True)]  # type: ignore[operator]
+    long, longest = (torch.nn.utils.get_total_norm(each) for each in (added, of_reward))
+    if length is None:  # shorter than its share: as it is
+        own = torch.nn.utils.get_total_norm(torch.autograd.grad(ptx * alone, policy.weights()))
+        assert float(long) == pytest.approx(float(own), rel=0.01)
+    else:
+        assert float(long) == pytest.approx(length * float(longest), rel=1e-4)
 
 
 def _history(*rows: tuple[float, float, float]) -> list[dict[str, float]]:

@@ -54,6 +54,8 @@ class PpoSettings:
     """Epochs of an iteration end when the policy has moved this far from the one that drew the replies."""
     ptx: float = 0.1
     """Weight of the loss on texts people wrote or liked, where there are any (PPO-ptx)."""
+    ptx_share: float = 0.3
+    """Longest gradient of that loss, beside the reward's of the same step."""
     ptx_texts: int = 4
     """Such texts in each minibatch."""
 

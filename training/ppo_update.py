@@ -82,9 +82,7 @@ def step_(
         for name, value in part.items():
             figures[name] += value
     if around.examples and settings.ptx > 0.0:
-        loss = ptx_loss(learner.policy, around.examples, settings.ptx_texts, learner.generator)
-        around.gradients.backward(settings.ptx * loss)
-        figures["ptx_loss"] = float(loss.detach())
+        figures["ptx_loss"] = imitate_(learner, settings, around)
     if first:
         learner.watch.gradients(trained_parts(learner, settings))
     figures["gradient_norm"] = around.gradients.clip_(learner.policy.weights(), 1.0)
@@ -94,6 +92,26 @@ def step_(
         learner.watch.step(critic_gradient_norm=around.gradients.clip_(list(learner.critic.parameters()), 1.0))
         learner.critic_optimiser.step()
     return figures
+
+
+def imitate_(learner: Learner, settings: PpoSettings, around: Surroundings) -> float:
+    """Add the gradient of the ptx term to that of the reward, no longer than its share of it; the term's loss.
+
+    A night has a dozen texts to imitate. Their gradient is long and always the same: at a fixed weight the policy would
+    learn them by heart, and drift by that more than by the reward.
+    """
+    weights = learner.policy.weights()
+    of_reward = [weight.grad for weight in weights]
+    for weight in weights:
+        weight.grad = None
+    loss = ptx_loss(learner.policy, around.examples, settings.ptx_texts, learner.generator)
+    around.gradients.backward(settings.ptx * loss)
+    longest = settings.ptx_share * float(torch.nn.utils.get_total_norm([g for g in of_reward if g is not None]))
+    own = float(torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None]))
+    for weight, gradient in zip(weights, of_reward, strict=True):
+        if weight.grad is not None and gradient is not None:
+            weight.grad.mul_(min(1.0, longest / max(own, 1e-12))).add_(gradient)
+    return float(loss.detach())
 
 
 def policy_part_(
