@@ -20,6 +20,8 @@ PARTS = [
     "history", "train", "start-hint", "cancel", "resume", "cancel-sure", "nightly", "nightly-row", "set-nightly",
 ]  # fmt: skip
 """What a tick can change, in the order of its outputs."""
+COUNTED = "duels decided"
+"""What the counts say once they are there: a server's first count takes seconds."""
 UNCHANGED = {"__type__": "update"}
 SKIPPED = (UNCHANGED, {"props": UNCHANGED, **UNCHANGED})
 """What Gradio sends for a part that stays as it is; the second for HTML."""
@@ -59,10 +61,10 @@ def look(client: httpx.Client, seen: str, chosen: str = "") -> dict[str, Any]:
 
 def settled(client: httpx.Client, chosen: str = "") -> str:
     """The state on screen once the judgements are counted and nothing changes any more."""
-    deadline, seen = time.monotonic() + 60, ""
-    while changed := look(client, seen, chosen):
+    deadline, seen, counts = time.monotonic() + 60, "", ""
+    while (changed := look(client, seen, chosen)) or COUNTED not in counts:
         assert time.monotonic() < deadline, changed
-        seen = changed["seen"]
+        seen, counts = changed.get("seen", seen), changed.get("counts", counts)
         time.sleep(0.5)
     return seen
 
