@@ -6,6 +6,7 @@ _rollout = mutants_of("training/rollout.py", "tests/test_ppo.py", "tests/test_ep
 _episodes = mutants_of("training/episodes.py", "tests/test_episodes.py", "tests/test_ppo.py")
 _update = mutants_of("training/ppo_update.py", "tests/test_ppo.py", "tests/test_invariants.py")
 _loop = mutants_of("training/ppo.py", "tests/test_ppo.py", "tests/test_learner.py")
+_learner_beta = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "penalty_falls")
 _taken_back = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "taken_back")
 _learner = mutants_of("training/learner.py", "tests/test_learner.py")
 _rules = mutants_of("training/invariants.py", "tests/test_invariants.py")
@@ -77,6 +78,10 @@ LOOP_MUTANTS = (
     _loop("no bound on all nights' drift", "if kl > settings.kl_total:", "if False:"),
     _loop("what went too far is kept", "            learner.take_back_()\n", ""),
     _loop("one lucky draw ends a night", "WATCHED_TOGETHER = 3", "WATCHED_TOGETHER = 1"),
+    _episodes(
+        "four replies to a prompt taken for four prompts", ".view(len(rollout.prompt_of.unique()), -1)", "[:, None]"
+    ),
+    _learner_beta("a penalty set low is raised", "low=min(settings.beta, AdaptiveKl.low)", "low=AdaptiveKl.low"),
     _taken_back(
         "what may be taken back is not continued", 'self.earlier = _under("earlier.", tensors)', "self.earlier = {}"
     ),

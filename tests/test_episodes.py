@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, pstdev
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from tests.training_fixtures import critic_settings, random_answers, random_reward_model, tiny_base
 from training.advantages import leave_one_out, returns_to_go, token_rewards
 from training.critic import Critic
-from training.episodes import estimate_advantages, shaped_rewards
+from training.episodes import estimate_advantages, rollout_figures, shaped_rewards
 from training.policy import Policy
 from training.ppo_settings import Baseline, Credit, PpoSettings
 from training.rollout import Drawing, Rollout, evaluate
@@ -127,6 +128,17 @@ def test_a_score_far_from_all_that_was_seen_is_cut_off(tmp_path: Path) -> None:
         wild = replace(model, head=replace(model.head, spread=sign * 1e-3))
         scores = evaluate(policy, wild, random_answers(16), DRAWING).episodes(lambda group: group.scores)
         assert float(scores.abs().max()) == 5.0
+
+
+def test_the_error_of_the_onlookers_mean_counts_prompts_and_not_their_replies(tmp_path: Path) -> None:
+    policy = Policy(SplitModel(tiny_base(tmp_path), top_layers=2), seed=0)
+    model, onlooker = (random_reward_model(policy.split, seed) for seed in (0, 1))
+    watched = evaluate(policy, model, random_answers(16), DRAWING, replies=4, watcher=onlooker)
+    figures = rollout_figures(watched, estimate_advantages(watched, Critic(64, 0), END, 0.1), 0.1)
+    scores = evaluate(policy, onlooker, random_answers(16), DRAWING).episodes(lambda group: group.judged.scores)
+    by_prompt = [float(scores[start : start + 4].mean()) for start in range(0, 16, 4)]
+    assert figures["watched"] == pytest.approx(fmean(by_prompt), abs=1e-5)
+    assert figures["watched_error"] == pytest.approx(pstdev(by_prompt) / 2, abs=1e-5)
 
 
 def test_settings_that_cannot_be_met_are_refused() -> None:

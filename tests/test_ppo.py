@@ -397,6 +397,14 @@ def test_the_penalty_on_drift_acts_within_a_night(policy: Policy) -> None:
     assert learner.kl_control.beta == pytest.approx(0.1 * 1.1**12)
 
 
+@pytest.mark.parametrize(("start", "after"), [(0.1, 0.1), (0.03, 0.03), (0.25, 0.1)])
+def test_the_penalty_falls_no_lower_than_usual_or_than_it_was_set(policy: Policy, start: float, after: float) -> None:
+    learner = Learner.fresh(policy, [(1,)], critic_settings(1, DRAWING, beta=start), 0)
+    for _ in range(30):
+        learner.kl_control.update_(0.0, 64)
+    assert learner.kl_control.beta == pytest.approx(after)
+
+
 def test_epochs_end_once_the_policy_has_moved_from_the_one_that_drew_the_replies(policy: Policy) -> None:
     # With one minibatch an epoch the first sees no move yet, the second sees that of the first.
     assert _step(policy, _rollout(policy), epochs=4, k3_limit=0.0)["epochs"] == 2.0

@@ -83,7 +83,9 @@ class Learner:
             critic=critic,
             policy_optimiser=torch.optim.AdamW(policy.weights(), lr=settings.learning_rate, **adam),
             critic_optimiser=torch.optim.AdamW(critic.parameters(), lr=CRITIC_RATE, **adam),
-            kl_control=AdaptiveKl(settings.beta, settings.kl_target, settings.kl_horizon),
+            kl_control=AdaptiveKl(
+                settings.beta, settings.kl_target, settings.kl_horizon, low=min(settings.beta, AdaptiveKl.low)
+            ),
             generator=torch.Generator().manual_seed(seed),
             queue=PromptQueue(prompts, seed),
             watch=Watch(policy.split.base, first_night=first_night),

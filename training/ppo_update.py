@@ -97,8 +97,8 @@ def step_(
 def imitate_(learner: Learner, settings: PpoSettings, around: Surroundings) -> float:
     """Add the gradient of the ptx term to that of the reward, no longer than its share of it; the term's loss.
 
-    A night has a dozen texts to imitate. Their gradient is long and always the same: at a fixed weight the policy would
-    learn them by heart, and drift by that more than by the reward.
+    A night has a dozen texts to imitate, whose gradient hardly changes from step to step: at a fixed weight it would
+    outweigh that of a faint reward.
     """
     weights = learner.policy.weights()
     of_reward = [weight.grad for weight in weights]
