@@ -91,6 +91,8 @@ JUDGEMENTS_MUTANTS = (
     _weights(
         "those against the rest trusted most", "weights = {person: max(leaning, 0.0)", "weights = {person: abs(leaning)"
     ),
+    _weights("every crowd taken for one of two minds", "HONEST = (0.7, 0.8, 0.9, 0.97)", "HONEST = (0.7,)"),
+    _weights("every crowd taken for one of one mind", "HONEST = (0.7, 0.8, 0.9, 0.97)", "HONEST = (0.97,)"),
     _weights("few votes are enough to be judged by", "margins.acts < LEAST_OF_PERSON", "margins.acts < 1"),
     _split(
         "kept sides ignored",

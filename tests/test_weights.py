@@ -180,6 +180,15 @@ def test_four_votes_against_the_rest_are_too_few_to_count_nothing_and_five_are_e
     assert known or weights["x"] == pytest.approx(OF_STRANGERS, abs=0.1)
 
 
+def test_votes_against_the_taste_are_held_against_somebody_sooner_where_many_vote_the_other_way_round() -> None:
+    against = [_extra(number, 0, 1, ("duel", f"x{number}")) for number in range(5)]
+    in_one_mind, in_two = (
+        agreement_weights(*_with(_crowd(inverted=inverted), [-0.15, 0.15], against), 0.1)["x"] for inverted in (0, 5)
+    )
+    assert in_one_mind > 0.4
+    assert in_two < in_one_mind - 0.3
+
+
 def test_the_cap_holds_on_each_side() -> None:
     flood = [replace(_pair("flood", number, prompt=number), side=Side.EXAM) for number in range(500)]
     honest = [_pair(f"p{person}", 1000 + 50 * person + n, prompt=n) for person in range(10) for n in range(20)]

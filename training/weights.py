@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -34,11 +35,12 @@ LEAST_OF_PERSON = 5
 """Judgements of a person below which their agreement is not looked at."""
 ROUNDS = 6
 """Each with less of those who misled the round before; it settles in three or four."""
-HONEST = 0.8
-"""Share of people taken to vote by the common taste before anything is known of them."""
+HONEST = (0.7, 0.8, 0.9, 0.97)
+"""Shares of people who may turn out to vote by the common taste. Where all did, and were 12, a fixed 0.8 let twice as
+many of them count nothing (docs/log.md, 2026-11-30)."""
 SCALES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Factors on the margins of a regularised head fitted to a crowd that is not of one mind: both make them too small."""
-OF_STRANGERS = 2 * HONEST - 1
+OF_STRANGERS = 0.6
 """Trust in somebody of whom too little is known."""
 
 
@@ -116,7 +118,7 @@ def agreement_weights(
     Everybody votes either by the common taste or by its opposite; which of the two is found in rounds. In each, heads
     are fitted without the person, to the others' pairs as given or turned round, as surely as the others are known to
     be on either side. The evidence for a person is then the sum of the margins they agree with less those they go
-    against, on the scale that explains everybody best.
+    against, on the scale, and before it the share of people who vote by the taste, that explain everybody best.
 
     Turning pairs round serves to find people only: what is learned from is never turned. Thumbs tell a person's
     leniency as well as their taste, so they are no evidence; a ranking of K counts as K - 1 facts. 1 for all where
@@ -139,8 +141,8 @@ def agreement_weights(
             theirs = pairs.where(lambda j: j.person in left_out)  # noqa: B023 (used at once)
             heads[fold] = fit_head(features, make_batch(rest, row_of), ridge, start=heads[fold])
             margins |= _margins_of_people(predict(features, heads[fold], theirs, row_of))  # type: ignore[arg-type]
-        scale = max(SCALES, key=lambda scale: sum(_likelihood(found, scale) for found in margins.values()))
-        leanings = {person: _leaning(margins.get(person), scale) for person in people}
+        honest, scale = _crowd(list(margins.values()))
+        leanings = {person: _leaning(margins.get(person), honest, scale) for person in people}
     weights = {person: max(leaning, 0.0) for person, leaning in leanings.items()}
     usual = sorted(weights.values())[len(weights) // 2]
     if usual == 0.0:  # most seem to be against the rest: there is no common taste to compare with
@@ -180,17 +182,22 @@ def _turned(pair: PairJudgement, leaning: float) -> PairJudgement:
     return replace(pair, weight=pair.weight * abs(leaning))
 
 
-def _likelihood(margins: Margins, scale: float) -> float:
-    """Log-likelihood of a person's pairs, who votes by the common taste with probability `HONEST`."""
+def _crowd(people: Sequence[Margins]) -> tuple[float, float]:
+    """The share of people who vote by the common taste, and the scale of their margins, that explain them best."""
+    return max(product(HONEST, SCALES), key=lambda crowd: sum(_likelihood(margins, *crowd) for margins in people))
+
+
+def _likelihood(margins: Margins, honest: float, scale: float) -> float:
+    """Log-likelihood of a person's pairs, who votes by the common taste with probability `honest`."""
     by_taste, against = (
         float((margins.facts * functional.logsigmoid(sign * scale * margins.values)).sum()) for sign in (1.0, -1.0)
     )
-    return float(torch.tensor([math.log(HONEST) + by_taste, math.log(1 - HONEST) + against]).logsumexp(0))
+    return float(torch.tensor([math.log(honest) + by_taste, math.log(1 - honest) + against]).logsumexp(0))
 
 
-def _leaning(margins: Margins | None, scale: float) -> float:
+def _leaning(margins: Margins | None, honest: float, scale: float) -> float:
     """2 P - 1, P being the chance that somebody with these margins votes by the common taste and not its opposite."""
     if margins is None or margins.acts < LEAST_OF_PERSON:
         return OF_STRANGERS
-    odds = math.log(HONEST / (1 - HONEST)) + scale * float((margins.facts * margins.values).sum())
+    odds = math.log(honest / (1 - honest)) + scale * float((margins.facts * margins.values).sum())
     return math.tanh(odds / 2)
