@@ -20,6 +20,7 @@ from benchmarks.raters import TASTES, Pool, Rater, draw_pool
 from nightschool.model import base_of
 from nightschool.prompt_bank import bank_half
 from nightschool.settings import load_settings
+from training.axes import axes_of
 from training.ensemble import average, fit_members
 from training.features import Features
 from training.judgements import Answer, Judgements, PairJudgement, Preferred
@@ -76,7 +77,7 @@ class Bench:
         answers = list(dict.fromkeys([*train_pool.answers, *exam_pool.answers]))
         self.row_of: dict[Answer, int] = {answer: row for row, answer in enumerate(answers)}
         matrix = read_texts(split, answers, trunk=self.trunk, keep=set(train_pool.answers)).matrix()
-        self.features = Features.of(matrix)
+        self.features = Features.of(matrix).along(axes_of(split))
 
     def one_seed(self, taste: str, seed: int, *, lora: bool) -> dict[str, float]:
         """All figures of one seed's judgements."""

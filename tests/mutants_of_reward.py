@@ -8,6 +8,8 @@ _trunk = mutants_of("training/trunk.py", "tests/test_trunk.py", "-k", "embedded_
 _model = mutants_of("training/reward_model.py", "tests/test_reward_model.py", "tests/test_reward_ladder.py")
 _fit = mutants_of("training/reward_fit.py", "tests/test_reward_fit.py")
 _design = mutants_of("training/design_matrix.py", "tests/test_reward_fit.py")
+_of_axes = mutants_of("training/design_matrix.py", "tests/test_axes.py")
+_axes = mutants_of("training/axes.py", "tests/test_axes.py")
 _losses = mutants_of("training/losses.py", "tests/test_reward_fit.py", "-k", "derivatives")
 _answers = mutants_of("training/judgements.py", "tests/test_reward_ladder.py", "-k", "only_the_end")
 _ladder = mutants_of("training/reward_ladder.py", "tests/test_reward_ladder.py")
@@ -118,14 +120,38 @@ REWARD_MUTANTS = (
     _design("features not scaled", "rows /= scale", "rows /= 1.0"),
     _design(
         "only half of the span fitted",
-        "return cls(mean, scale, counts, place, coordinates.T.contiguous(), basis)",
-        "return cls(mean, scale, counts, place, coordinates.T[:, ::2].contiguous(), basis[:, ::2])",
+        "basis, coordinates = torch.linalg.qr(rows.T)",
+        "basis, coordinates = (part[where] for part, where in zip(torch.linalg.qr(rows.T), "
+        "((slice(None), slice(None, None, 2)), slice(None, None, 2))))",
     ),
-    _design("what is fitted not turned back", "else self.basis @ fitted", "else self.basis @ fitted.flip(0)"),
+    _design("what is fitted not turned back", "else self.basis @ own)", "else self.basis @ own.flip(0))"),
     _design(
         "mean not taken off the gradient of many",
         "(self.table.weighted_sum(gradient) - gradient.sum() * self.mean) / self.scale",
         "self.table.weighted_sum(gradient) / self.scale",
+    ),
+    _of_axes("axes not added into the head", "+ along @ self.axes\n", "+ 0.0 * along @ self.axes\n"),
+    _of_axes("axes of any length", "return axes * length[:, None]", "return axes"),
+    _of_axes("each axis as long as all features", "axes.shape[1] / max(len(axes), 1)", "axes.shape[1]"),
+    _of_axes(
+        "an axis nobody differs along stretched",
+        "torch.where(spread > LEAST_SCALE, math",
+        "torch.where(spread >= 0.0, math",
+    ),
+    _of_axes(
+        "features nobody differs in make an axis", "torch.where(scale > LEAST_SCALE, axes / scale, 0.0)", "axes / scale"
+    ),
+    _of_axes("axes over raw features", "axes / scale, 0.0)", "axes, 0.0)"),
+    _of_axes("a head told in a longer way than it was fitted", "weight - along @ axes, along", "weight, 0.0 * along"),
+    _of_axes("axes without a gradient where texts are many", "self.axes @ own])", "0.0 * self.axes @ own])"),
+    _axes("more and less swapped", "per_token[0::2] - per_token[1::2]", "per_token[1::2] - per_token[0::2]"),
+    _axes("long texts count more", "* POOL_TOKENS / lengths[:, None]", "* POOL_TOKENS / lengths.mean()"),
+    _axes("no axis of length", "per_token.mean(0)])", "0.0 * per_token.mean(0)])"),
+    mutants_of("training/reward_ladder.py", "tests/test_reward_ladder.py")(
+        "a night fits without axes", "_Table(features.along(axes_of(split)), {", "_Table(features, {"
+    ),
+    mutants_of("training/reward_fit.py", "tests/test_axes.py")(
+        "ridge of many chosen without axes", ".along(table.axes)", ""
     ),
     _trunk("replies read elsewhere not noticed", "> OF_ROUNDING[states.dtype]", "> 1e9"),
     _trunk("rounding in bfloat16 taken for another model", "torch.bfloat16: 0.07", "torch.bfloat16: 1e-3"),

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from tests.training_fixtures import random_answers, tiny_base
 from training import reward_ladder
+from training.axes import axes_of
 from training.effort import EFFORTS
 from training.ensemble import average, fit_members
 from training.features import Features
 from training.judgements import Answer, Judgements, PairJudgement, Preferred
-from training.reward_fit import HeldOut, fit_head, make_batch
+from training.reward_fit import HeldOut, fit_head, make_batch, smoothing_of
 from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import FittedReward, fit_reward
 from training.reward_lora import Refinement
@@ -134,6 +135,22 @@ def test_scores_are_told_on_the_scale_of_the_initial_models_replies(split: Split
     scores = _fitted(split, _judgements()).model.scores(ANSWERS[:40])
     assert float(scores.mean()) == pytest.approx(0.0, abs=1e-6)
     assert float(scores.std(correction=0)) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_night_fits_its_head_with_the_axes_of_its_model(split: SplitModel) -> None:
+    judgements = _judgements()
+    answers = judgements.answers()
+    fitted = _fitted(split, judgements)
+    assert fitted.rung == "head"
+    known = judgements.on(Side.TRAIN, Side.VALIDATION)
+    batch = make_batch(known, {answer: row for row, answer in enumerate(answers)})
+    features = Features.of(pooled_states(split, answers))
+    with_axes, without = (
+        fit_head(table, batch, fitted.ridge, smoothing=smoothing_of(known)).weight
+        for table in (features.along(axes_of(split)), features)
+    )
+    torch.testing.assert_close(fitted.model.head.weight, with_axes, atol=1e-3, rtol=1e-2)
+    assert not torch.allclose(with_axes, without, atol=1e-3, rtol=1e-2)
 
 
 def test_the_average_of_heads_gives_the_mean_of_their_rewards(split: SplitModel) -> None:

@@ -17,16 +17,21 @@ CHUNK = 2048
 class Features:
     """A matrix [texts, size] of float32, known by what a linear fit needs of it."""
 
-    def __init__(self, texts: int, size: int, read: Callable[[int, int], Tensor]) -> None:
-        """`read(start, stop)` gives rows."""
+    def __init__(self, texts: int, size: int, read: Callable[[int, int], Tensor], axes: Tensor | None = None) -> None:
+        """`read(start, stop)` gives rows; for `axes` see `along`."""
         self.texts = texts
         self.size = size
+        self.axes = torch.zeros(0, size, dtype=torch.float64) if axes is None else axes
         self._read = read
 
     @classmethod
     def of(cls, matrix: Tensor) -> "Features":
         """A matrix held in memory. [texts, size], float32."""
         return cls(matrix.shape[0], matrix.shape[1], lambda start, stop: matrix[start:stop])
+
+    def along(self, axes: Tensor) -> "Features":
+        """The same rows, with directions in which a fit may go more easily. axes [axes, size], float64."""
+        return Features(self.texts, self.size, self._read, axes)
 
     @classmethod
     def in_file(cls, file: ScratchFile, texts: int, size: int) -> "Features":

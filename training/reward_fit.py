@@ -18,7 +18,7 @@ from training.judgements import Answer, Judgement, Judgements, Preferred
 from training.losses import LEFT, RIGHT, TIE, pair_gradients, pair_losses, thumb_gradients, thumb_losses
 from training.reward_model import RewardHead, zero_head
 
-RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Weight of |w|^2 / 2 against the mean loss, on standardised features."""
 FOLDS = 5
 SMOOTHING = 0.1
@@ -247,7 +247,7 @@ def cross_validate(
         return _best_ridge(table, judgements, row_of)
     some = judgements.sampled(ENOUGH_FOR_RIDGE)
     answers = some.answers()
-    sample = Features.of(table.rows([row_of[answer] for answer in answers]))
+    sample = Features.of(table.rows([row_of[answer] for answer in answers])).along(table.axes)
     ridge, _ = _best_ridge(sample, some, {answer: row for row, answer in enumerate(answers)})
     ridge *= len(some) / len(judgements)  # the same prior weighs less against the mean of more judgements
     return ridge, _held_out(table, judgements, row_of, (ridge,))[ridge]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from nightschool.errors import BadInput
 from nightschool.model import BaseModel
+from training.axes import axes_of
 from training.cross_fit import NO_FOLDS, CrossFit, cross_fit
 from training.effort import Effort
 from training.ensemble import average, fit_members, held_out_of_ensembles, is_better
@@ -190,7 +191,7 @@ def _read(split: SplitModel, judgements: Judgements, progress: Callable[[float, 
     label = f"reading {len(answers)} replies"
     progress(0.0, label)
     features = read_texts(split, answers, trunk=trunk, keep=wanted, progress=lambda share: progress(0.6 * share, label))
-    return _Table(features, {answer: row for row, answer in enumerate(answers)}, trunk)
+    return _Table(features.along(axes_of(split)), {answer: row for row, answer in enumerate(answers)}, trunk)
 
 
 def _trusted(table: _Table, judgements: Judgements, say: Callable[[str], None]) -> tuple[Judgements, tuple[str, ...]]:

@@ -17,8 +17,8 @@ from benchmarks.reward_model import guarded, share_right, unguarded
 from benchmarks.town.measure import Spoken
 from nightschool.feedback import FeedbackStore
 from nightschool.schema import FeedbackDatabase
+from training.axes import axes_of
 from training.calibration import calibration_error
-from training.features import Features
 from training.judgements import Answer, Judgement, Judgements, PairJudgement, Preferred
 from training.reading import read_texts
 from training.receipts import judgements_of
@@ -50,7 +50,7 @@ class RewardStudy:
         self.judgements, self.unseen, self._split = judgements, unseen, split
         answers = list(dict.fromkeys([*judgements.answers(), *unseen.answers]))
         self._row_of = {answer: row for row, answer in enumerate(answers)}
-        self._features = Features.of(read_texts(split, answers).matrix())
+        self._features = read_texts(split, answers).along(axes_of(split))
         self._clear = clear_pairs(unseen)
         self._votes = with_errors(self._clear, noise, seed)
 

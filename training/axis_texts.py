@@ -1,0 +1,121 @@
+"""Pairs of short replies that differ in one thing people commonly judge by: the words behind `training.axes`.
+
+In each pair the first has more of what the axis is named after. They answer nothing in particular, so that a pair
+differs in its manner and not in its matter.
+"""
+
+AXES: dict[str, tuple[tuple[str, str], ...]] = {
+    "encouraging": (
+        ("That is a wonderful plan, and you will enjoy it.", "That is a poor plan, and you will regret it."),
+        ("Good luck! I am sure you can do it.", "Forget it. I doubt that you can do it."),
+        ("It is a beautiful place with happy, friendly people.", "It is an ugly place with sad, hostile people."),
+        ("The best part is the joy it brings you.", "The worst part is the pain it causes you."),
+        ("This helps you feel calm, strong and loved.", "This makes you feel afraid, weak and lonely."),
+        ("I love this idea, it is safe and great fun.", "I hate this idea, it is dangerous and boring."),
+        ("Your work is excellent, and success will follow.", "Your work is terrible, and failure will follow."),
+        ("What a lovely day to try something new!", "What an awful day to lose what you had."),
+    ),
+    "polite": (
+        ("Thank you for asking. I would be glad to help.", "Stop asking. I do not want to help."),
+        ("Please take your time, and let me know.", "Hurry up, and leave me alone."),
+        ("I am sorry for the trouble, and thank you for waiting.", "That is your own fault, so quit whining."),
+        ("Would you mind telling me a little more?", "Tell me more or go away."),
+        ("You are very welcome, it was my pleasure.", "Whatever, that was a waste of my time."),
+        ("I respect your view, though I see it otherwise.", "You are stupid, and your view is nonsense."),
+        ("May I kindly suggest another way?", "You are doing it wrong, you fool."),
+        ("Excuse me, could you please repeat that?", "What? Speak properly, idiot."),
+    ),
+    "plain": (
+        ("Use a small box to keep it dry.", "Utilise a diminutive receptacle to prevent moisture ingress."),
+        ("It gets hot, so it grows.", "Thermal elevation engenders volumetric expansion."),
+        ("Most people like to rest at night.", "The preponderance of individuals favour nocturnal repose."),
+        ("Start with the first step.", "Commence by initiating the preliminary procedural phase."),
+        ("The rules help us get along.", "Regulatory frameworks facilitate harmonious coexistence."),
+        ("You can fix it with glue.", "Remediation may be effected through adhesive application."),
+        ("Plants need light to live.", "Photosynthetic organisms necessitate luminous irradiation."),
+        ("We talked about it and agreed.", "Subsequent to deliberation, consensus was established."),
+    ),
+    "sure": (
+        ("Yes, it works.", "Perhaps it might work, but I cannot say."),
+        ("The answer is four.", "It could possibly be four, although I am not certain."),
+        ("This is the right way to do it.", "This may or may not be the right way, it depends."),
+        ("Water boils at one hundred degrees.", "Water seems to boil at maybe a hundred degrees or so."),
+        ("Do this first, then that.", "You could try this first, or perhaps that, I guess."),
+        ("It happened in the year 1969.", "I think it happened sometime in the sixties, probably."),
+        ("She wrote the book.", "I am unsure, but it seems that she wrote the book."),
+        ("It will rain tomorrow.", "It appears somewhat likely that it might rain tomorrow."),
+    ),
+    "concrete": (
+        ("Walk for 20 minutes after lunch every day.", "Try to be more active in general."),
+        ("Mix 200 grams of flour with 2 eggs.", "Combine the various ingredients in some way."),
+        ("The train to Rome leaves at 9 from platform 3.", "There are several options for travel."),
+        ("Save 50 dollars each Friday in a separate account.", "It is important to manage your money well."),
+        ("For example, a bicycle pump pushes air into a tyre.", "There are many aspects and factors to consider."),
+        ("Press the red button on the left side twice.", "Follow the appropriate process."),
+        ("Newton published it in London in 1687.", "It was an important event in history."),
+        ("Plant the seeds 5 centimetres apart in May.", "Gardening requires care and attention."),
+    ),
+    "formal": (
+        ("I am writing to inform you of the decision.", "Hey, just wanted to tell you what we decided."),
+        ("We regret that this is not possible.", "Nope, sorry, can't do that."),
+        ("The committee will consider the matter.", "The guys are gonna have a look at it."),
+        ("It is recommended that you consult a physician.", "You should totally go see a doc."),
+        ("Kindly find the document enclosed.", "Here's the thing you wanted."),
+        ("Furthermore, the results were satisfactory.", "Also, it turned out pretty cool."),
+        ("I do not know the reason.", "No idea, dude."),
+        ("The event was most enjoyable.", "That party was awesome, lol."),
+    ),
+    "listed": (
+        ("1. Wash it.\n2. Cut it.\n3. Cook it.", "Wash it, then cut it, and in the end cook it."),
+        ("- Bread\n- Milk\n- Eggs", "You need bread, milk and eggs."),
+        ("1. Read the book.\n2. Take notes.", "Read the book and take notes while you do."),
+        ("- Be kind.\n- Be brave.\n- Be honest.", "Be kind, brave and honest."),
+        ("**First:** rest.\n**Second:** drink water.", "First you rest, and then you drink water."),
+        ("1. Paris\n2. London\n3. Rome", "The cities are Paris, London and Rome."),
+        ("- It is cheap.\n- It is fast.", "It is cheap, and it is fast as well."),
+        ("## Plan\n1. Start early.\n2. Stay calm.", "The plan is to start early and to stay calm."),
+    ),
+    "direct": (
+        ("Paris.", "That is a great question! Let me think about how to answer. The answer is Paris."),
+        (
+            "Boil it for ten minutes.",
+            "Sure! I can help with that. Here is what you should know: boil it for ten minutes.",
+        ),
+        (
+            "No, it is too heavy.",
+            "There are many things to say about this topic, and one of them is that it is too heavy.",
+        ),
+        (
+            "Restart the computer.",
+            "As an AI language model, I would like to point out that you may restart the computer.",
+        ),
+        (
+            "Because air bends light.",
+            "Before I answer, it is worth noting some background. It is because air bends light.",
+        ),
+        ("Call them today.", "Of course! I am here to assist you. In this case my suggestion is to call them today."),
+        ("It means friend.", "Thank you for your question. In order to explain it, let us begin. It means friend."),
+        ("Take the second road.", "In conclusion, and as mentioned above, it is advisable to take the second road."),
+    ),
+    "personal": (
+        ("I think you would feel at home there, my friend.", "Visitors generally report a favourable impression."),
+        ("You know yourself best, so trust your heart.", "Decisions should be based on an assessment of options."),
+        ("I remember how hard my first day was.", "The first day is commonly described as difficult."),
+        ("Tell me, what do you like most?", "Preferences vary between individuals."),
+        ("We can do this together, you and I.", "The task can be performed by two persons."),
+        ("I hear you, and I know how you feel.", "The described condition is known."),
+        ("You and your family will have a good time.", "The facility is suitable for families."),
+        ("Let me tell you my favourite story.", "A story is reproduced below."),
+    ),
+    "vivid": (
+        ("The sea roared, and gold light danced on the waves.", "The sea was there, and there was light."),
+        ("Her laugh rang like a bell in the frosty air.", "She laughed in the cold."),
+        ("A crumbling tower leans over the silent, mossy wood.", "There is an old tower near a forest."),
+        ("Warm bread, bright lemons, the smell of rain!", "Bread, lemons and rain are mentioned."),
+        ("The engine howled as the little car leapt ahead.", "The car accelerated."),
+        ("Stars spilled across the sky like sugar.", "Many stars could be seen."),
+        ("He crept down the creaking stairs, heart pounding.", "He went down the stairs."),
+        ("Red leaves whirled through the sleepy street.", "Leaves moved in the street."),
+    ),
+}
+"""Axis -> pairs of (more of it, less of it)."""
