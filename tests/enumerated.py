@@ -164,6 +164,7 @@ def solve(
             kl_night=1e9,
             kl_total=1e9,
             missing_end_penalty=PENALTY,
+            missing_end_steps=0,
             k3_limit=1.0,
         )
     )

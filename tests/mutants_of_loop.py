@@ -69,6 +69,10 @@ LOOP_MUTANTS = (
         "learner.policy.logps(group.trunk, group.sequences, 1.0)",
     ),
     _update("epochs never end early", "if moved > settings.k3_limit:", "if moved > 1e9:"),
+    _loop("endings paid for from the start", "settings.missing_end_steps, 0.0\n", "settings.missing_end_steps, 1.0\n"),
+    _loop("endings saved up", "penalty = min(max(penalty, 0.0)", "penalty = min(max(penalty, -1e9)"),
+    _loop("endings of this rollout not seen", "learner.history), rollout.finished_share()]", "learner.history)]"),
+    _loop("endings never paid for", "replace(settings, missing_end_penalty=penalty_now(endings, settings))", "settings"),
     _loop("no bound on one night's drift", "if kl - start > settings.kl_night:", "if False:"),
     _loop(
         "a night's drift told from the initial model",

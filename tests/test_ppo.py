@@ -17,7 +17,7 @@ from training.judgements import Answer, Judgements, PairJudgement, Preferred
 from training.learner import Learner, PromptQueue
 from training.losses import policy_loss
 from training.policy import Policy
-from training.ppo import bound_passed, may_continue_, run_ppo, train
+from training.ppo import bound_passed, may_continue_, penalty_now, run_ppo, train
 from training.ppo_update import Surroundings, imitate_, pretrain_critic_, update_
 from training.ptx import Example, ptx_loss
 from training.reading import answer_sequences
@@ -187,6 +187,27 @@ def test_a_reply_that_did_not_end_pays_the_penalty(policy: Policy) -> None:
     for before, after in zip(free, fined, strict=True):
         difference = (before.returns - after.returns)[:, 0]
         torch.testing.assert_close(difference, (~before.group.finished).float(), atol=1e-5, rtol=0)
+
+
+def test_endings_are_paid_for_only_once_fewer_replies_end_than_when_the_night_began() -> None:
+    settings = critic_settings(1, DRAWING, missing_end_penalty=1.0, missing_end_steps=4)
+    assert penalty_now([0.5], settings) == 0.0
+    assert penalty_now([0.5, 0.5, 0.6], settings) == 0.0
+    assert penalty_now([0.5, 0.6, 0.4], settings) == 0.25  # no credit is saved up
+    assert penalty_now([0.5, 0.4, 0.4, 0.6, 0.4], settings) == 0.5
+    assert penalty_now([0.5, *[0.4] * 9], settings) == 1.0
+    assert penalty_now([0.5], replace(settings, missing_end_steps=0)) == 1.0
+
+
+def test_a_night_whose_replies_end_less_and_less_pays_for_it_more_and_more(policy: Policy) -> None:
+    settings = critic_settings(4, DRAWING, missing_end_penalty=1.0, missing_end_steps=4)
+    learner = Learner.fresh(policy, [answer.prompt_ids for answer in random_answers(16)], settings, seed=0)
+    history = train(learner, random_reward_model(policy.split), settings, Surroundings())
+    endings = [figures["finished"] for figures in history]
+    assert [figures["missing_end_penalty"] for figures in history] == [
+        penalty_now(endings[: count + 1], settings) for count in range(4)
+    ]
+    assert len(set(endings)) > 1
 
 
 def test_advantages_are_white_over_the_whole_rollout(policy: Policy) -> None:

@@ -2,12 +2,14 @@
 al. 2019; Ouyang et al. 2022).
 
 Departures: LoRA instead of all weights; the critic reads cached features of the frozen base and has an optimiser of
-its own; the KL horizon acts within one night; a reply that did not end by itself pays a fixed penalty; the learning
-rate is that of a LoRA (docs/log.md). The reference is always the initial model, so the drift of all nights is bounded.
+its own; the KL horizon acts within one night; a reply that did not end by itself pays a penalty, once such replies
+become more; the learning rate is that of a LoRA (docs/log.md). The reference is always the initial model, so the drift
+of all nights is bounded.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from training.episodes import estimate_advantages, rollout_figures
@@ -53,10 +55,13 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
             learner.take_back_()
             learner.stopped = passed
             break
+        endings = [*(figures["finished"] for figures in learner.history), rollout.finished_share()]
+        asked = replace(settings, missing_end_penalty=penalty_now(endings, settings))
         if iteration == 0 and settings.baseline is Baseline.CRITIC:
-            pretrain_critic_(learner, rollout, settings, around)
-        episodes = estimate_advantages(rollout, learner.critic, settings, learner.kl_control.beta, learner.watch)
+            pretrain_critic_(learner, rollout, asked, around)
+        episodes = estimate_advantages(rollout, learner.critic, asked, learner.kl_control.beta, learner.watch)
         figures = rollout_figures(rollout, episodes, learner.kl_control.beta)
+        figures["missing_end_penalty"] = asked.missing_end_penalty
         learner.earlier = learner.policy.copy()
         updating = around.clock()
         figures |= update_(learner, episodes, settings, around)
@@ -85,6 +90,21 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
 def falling(iteration: int, iterations: int) -> float:
     """Share of the learning rate in an iteration, counted from 0: it falls to 0 after the last one."""
     return 1 - iteration / iterations
+
+
+def penalty_now(endings: Sequence[float], settings: PpoSettings) -> float:
+    """What a reply that did not end by itself pays: nothing while replies end as often as when the night began.
+
+    `endings`: the share that did, in each rollout so far. It rises a step with each that ended less often than the
+    first, and falls a step with the others.
+    """
+    if not settings.missing_end_steps:
+        return settings.missing_end_penalty
+    step, penalty = settings.missing_end_penalty / settings.missing_end_steps, 0.0
+    for share in endings[1:]:
+        penalty += step if share < endings[0] else -step
+        penalty = min(max(penalty, 0.0), settings.missing_end_penalty)
+    return penalty
 
 
 def bound_passed(learner: Learner, kl: float, settings: PpoSettings) -> str:

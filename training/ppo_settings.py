@@ -49,6 +49,9 @@ class PpoSettings:
     gamma: float = 1.0
     lam: float = 1.0
     missing_end_penalty: float = 1.0
+    """Of a reply that does not end by itself, in standard deviations of the reward: the most, where ever fewer end."""
+    missing_end_steps: int = 4
+    """Iterations in which it gets there from 0; 0: it is always paid."""
     critic_pretraining: int = 100
     k3_limit: float = 0.1
     """Epochs of an iteration end when the policy has moved this far from the one that drew the replies."""
