@@ -5,6 +5,8 @@ from tests.mutant import mutants_of
 _rollout = mutants_of("training/rollout.py", "tests/test_ppo.py", "tests/test_episodes.py")
 _episodes = mutants_of("training/episodes.py", "tests/test_episodes.py", "tests/test_ppo.py")
 _update = mutants_of("training/ppo_update.py", "tests/test_ppo.py", "tests/test_invariants.py")
+_shortening = mutants_of("training/shortening.py", "tests/test_shortening.py")
+_stages = mutants_of("training/night_stages.py", "tests/test_night_stages.py")
 _loop = mutants_of("training/ppo.py", "tests/test_ppo.py", "tests/test_learner.py")
 _learner_beta = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "penalty_falls")
 _taken_back = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "taken_back")
@@ -72,7 +74,15 @@ LOOP_MUTANTS = (
     _loop("endings paid for from the start", "settings.missing_end_steps, 0.0\n", "settings.missing_end_steps, 1.0\n"),
     _loop("endings saved up", "penalty = min(max(penalty, 0.0)", "penalty = min(max(penalty, -1e9)"),
     _loop("endings of this rollout not seen", "learner.history), rollout.finished_share()]", "learner.history)]"),
-    _loop("endings never paid for", "replace(settings, missing_end_penalty=penalty_now(endings, settings))", "settings"),
+    _loop(
+        "endings never paid for", "replace(settings, missing_end_penalty=penalty_now(endings, settings))", "settings"
+    ),
+    _shortening("the whole way always kept", "if whole <= MOST_SURPRISE:", "if True:"),
+    _shortening("the shortest share kept", "in SHARES:", "in SHARES[::-1]:"),
+    _shortening("shares of the way that is left", "begun[name].lerp(tensor, share)", "tensor.lerp(begun[name], share)"),
+    _shortening("half the way stays where no share is enough", "    policy.take_over_(ended)\n", ""),
+    _stages("no way is shortened", "shorten_(policy, begun)", "1.0, 1.0"),
+    _stages("a way is told from its end", "shorten_(policy, begun)", "shorten_(policy, policy.copy())"),
     _loop("no bound on one night's drift", "if kl - start > settings.kl_night:", "if False:"),
     _loop(
         "a night's drift told from the initial model",

@@ -325,6 +325,19 @@ REWARD_MUTANTS = (
     _metrics(
         "gate without the log-loss", "metrics.guess_log_loss - bar.log_loss_gain:", "metrics.guess_log_loss + 100:"
     ),
+    _metrics(
+        "gate without the log-loss of pairs",
+        "metrics.pairs_log_loss > math.log(2) - bar.log_loss_gain:",
+        "metrics.pairs_log_loss > math.log(2) + 100:",
+    ),
+    _metrics(
+        "pairs at the scale they are told in",
+        "chance(m / temperature if up else -m / temperature)",
+        "chance(m if up else -m)",
+    ),
+    _metrics(
+        "pairs not weighed", "weights = [entry.judgement.weight for entry in pairs]", "weights = [1.0 for _ in pairs]"
+    ),
     _metrics("gate without the thumbs", "elif metrics.thumbs_auc < bar.thumbs_auc:", "elif metrics.thumbs_auc < 0:"),
     _metrics("equal thumbs count as right", "(up > down) + 0.5 * (up == down)", "(up > down) + (up == down)"),
     _metrics(

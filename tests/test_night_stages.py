@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from nightschool.errors import BadInput
 from nightschool.feedback import FeedbackStore
@@ -23,6 +25,7 @@ from training import night_stages
 from training.candidate import Made, save_candidate
 from training.effort import EFFORTS
 from training.judgements import Judgements
+from training.learner import Learner
 from training.night_log import NightLog
 from training.night_stages import NightPlan, Stages
 from training.night_work import NightWork
@@ -33,8 +36,10 @@ from training.reward_fit import HeldOut
 from training.reward_ladder import FittedReward
 from training.reward_metrics import measure
 from training.reward_model import RewardModel
+from training.rollout import Drawing
 from training.rollout_record import read_iterations
 from training.shortage import Shortage
+from training.shortening import shorten_
 from training.trunk import SplitModel
 from training.verdict import CHANGED_BY_HAND
 
@@ -124,6 +129,42 @@ def test_judgements_that_go_while_a_night_is_at_work_are_counted(tmp_path: Path,
     with database.write() as db:
         db.table("duels").delete(FeedbackStore(database).snapshot().duels[0].id)
     assert stages.taken_back(judgements) == 9
+
+
+def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
+    tmp_path: Path, database: FeedbackDatabase, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list[str]()
+    stages = _stages(database, tmp_path, NightBook(database).start("quick", 1, practice=False), said)
+    judgements = stages.judgements()
+    stages.begin(judgements)
+    policy = Policy(SplitModel(base, top_layers=2), seed=0)
+    begun = policy.copy()
+
+    def train(learner: Learner, *given: object) -> list[dict[str, float]]:
+        with torch.no_grad():
+            for weight in learner.policy.weights():
+                weight.add_(1.0)
+        learner.stopped = "it went far"
+        return []
+
+    monkeypatch.setattr(night_stages, "train", train)
+    monkeypatch.setattr(NightLog, "progress", lambda *given: None)  # no stage has begun
+    monkeypatch.setattr("training.shortening.MOST_SURPRISE", 1e9)
+    scorer = RewardModel(policy.split, random_head(policy.split, 0))
+    stages.report["model"] = base.name
+    given = (scorer, None, judgements, (), [(1, 2)], Drawing(0.7, 4))
+    stages.ppo(policy, *given)
+    assert stages.report["ppo_way_kept"] == 1.0
+    policy.take_over_(begun)
+    left = iter([1.4, 1.2, 1.05])
+    monkeypatch.setattr(night_stages, "shorten_", partial(shorten_, measure=lambda policy: next(left)))
+    monkeypatch.setattr("training.shortening.MOST_SURPRISE", 1.08)
+    stages.ppo(policy, *given)
+    assert stages.report["ppo_way_kept"] == 0.8
+    assert any("80% of its way is kept, with 1.05 times" in line for line in said)
+    for name, tensor in policy.tensors().items():
+        torch.testing.assert_close(tensor, begun[name] + 0.8)
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,35 @@ def test_thumbs_are_ranked_and_open_the_gate_where_there_are_hardly_any_pairs() 
     assert "only 12% of the time" in str(gate(measure(turned)))
 
 
-def test_a_model_no_better_than_the_rate_of_each_outcome_is_refused() -> None:
-    # 30 of 40 right, but by margins so wide that the 10 wrong ones cost 4 nats each.
-    sure = [_pair(number, 4.0 if number < 30 else -4.0) for number in range(40)]
-    assert "no better than guessing" in str(gate(measure(sure)))
-    modest = [_pair(number, 1.0 if number < 30 else -1.0) for number in range(40)]
-    assert gate(measure(modest)) is None
+def test_a_model_that_is_surest_where_it_is_wrong_is_refused_and_one_that_is_too_sure_of_the_right_things_is_not() -> (
+    None
+):
+    # 30 of 40 right, by margins so wide that the 10 wrong ones cost 4 nats each: at half the scale it is a good model.
+    sure = measure([_pair(number, 4.0 if number < 30 else -4.0) for number in range(40)])
+    assert sure.log_loss > 1.0
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    assert sure.pairs_log_loss == pytest.approx(entropy, abs=1e-4)  # what three of four right amount to, at any margin
+    assert gate(sure) is None
+    wrong = measure([_pair(number, 0.1 if number < 30 else -4.0) for number in range(40)])
+    assert wrong.accuracy == sure.accuracy
+    assert wrong.pairs_log_loss == math.log(2)
+    assert "not sure of the right ones of 40 held-out pairs" in str(gate(wrong))
+    assert "not sure of the right ones" in str(gate(wrong, TO_EXAMINE_WITH))
+
+
+def test_a_weighty_pair_counts_more_in_the_log_loss_of_pairs() -> None:
+    held = [_pair(number, 1.0 if number < 3 else -1.0) for number in range(4)]
+    weighed = [replace(held[0], judgement=replace(held[0].judgement, weight=5.0)), *held[1:]]
+    even, uneven = (measure(entries).pairs_log_loss for entries in (held, weighed))
+    assert even is not None
+    assert uneven is not None
+    assert uneven == pytest.approx((7 * -math.log(0.75) - math.log(0.25)) / 8, abs=1e-4)
+
+
+def test_thumbs_alone_that_are_ranked_but_never_foretold_are_no_better_than_guessing() -> None:
+    held = [_thumb(0, 5.0, True), _thumb(1, 4.0, True), _thumb(2, 3.0, False), _thumb(3, 2.0, False)]
+    held = [replace(entry, loss=1.3) for entry in held]
+    assert "no better than guessing" in str(gate(measure(held)))
 
 
 def test_guessing_knows_how_often_there_are_ties_and_thumbs_up() -> None:

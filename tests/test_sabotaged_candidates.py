@@ -169,7 +169,7 @@ def test_a_night_with_shuffled_labels_changes_nothing_and_says_why(
     assert report["verdict"] in {VerdictKind.SKIPPED, VerdictKind.HELD, VerdictKind.REJECTED}
     told = {
         "predicts": "预测正确",
-        "is no better than guessing": "不比猜测好",
+        "is not sure of the right ones": "判断不准",
     }  # about half of the pairs, or no less loss
     assert any(en in report["reason"] and zh in report["reason_zh"] for en, zh in told.items())
     assert abs(report["reward_model_accuracy"] - 0.5) < 0.2

@@ -52,8 +52,8 @@ class Design:
             scale = scale.clamp(min=LEAST_SCALE)
             axes = _unit(features.axes, scale)
             along = torch.empty(len(counts), len(axes), dtype=torch.float64)
-            for place, axis in enumerate(axes):
-                along[:, place] = features.dot(axis / scale) - mean @ (axis / scale)
+            for number, axis in enumerate(axes):
+                along[:, number] = features.dot(axis / scale) - mean @ (axis / scale)
             axes = _stretched(axes, along, counts / total)
             return cls(mean, scale, counts, torch.arange(len(counts)), features, None, axes)
         counts, place = counts[used], torch.zeros(len(counts), dtype=torch.long)

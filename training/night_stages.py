@@ -58,6 +58,7 @@ from training.reward_model import RewardModel
 from training.reward_start import reward_split
 from training.rollout import SCORE_LIMIT, Drawing, Rollout, draw
 from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
+from training.shortening import shorten_
 from training.split import Side
 from training.trunk import SplitModel
 from training.verdict import CHANGED_BY_HAND
@@ -255,6 +256,7 @@ class Stages:
             iterations=effort.iterations, drawing=drawing, seconds=effort.ppo_seconds, beta=self._last_beta()
         )
         learner = Learner.fresh(policy, prompts, settings, self.plan.seed, first_night=self.champion_before == INITIAL)
+        begun = policy.copy()
         if self.work.checkpoint.exists():
             learner.load_(self.work.checkpoint)
             self.log.say(f"Continued after iteration {len(learner.history)}.")
@@ -284,6 +286,13 @@ class Stages:
             "ptx_examples": len(examples),
         }
         self.log.say(f"PPO ended: {learner.stopped}.")
+        share, surprise = shorten_(policy, begun)
+        self.report["ppo_way_kept"] = share
+        if share < 1.0:
+            self.log.say(
+                f"Plain texts surprised the policy too much; {share:.0%} of its way is kept, with {surprise:.2f} times "
+                "the perplexity of the initial model."
+            )
 
     def practised_little(self) -> Said:
         """That the time was used up long before PPO's iterations were; else nothing."""

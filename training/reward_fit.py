@@ -18,7 +18,7 @@ from training.judgements import Answer, Judgement, Judgements, Preferred
 from training.losses import LEFT, RIGHT, TIE, pair_gradients, pair_losses, thumb_gradients, thumb_losses
 from training.reward_model import RewardHead, zero_head
 
-RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Weight of |w|^2 / 2 against the mean loss, on standardised features."""
 FOLDS = 5
 SMOOTHING = 0.1

@@ -13,7 +13,7 @@ from typing import Any
 
 from nightschool.said import Said
 from nightschool.shares import wilson
-from training.calibration import best_temperature, brier, calibration_error, rank_correlation
+from training.calibration import best_temperature, brier, calibration_error, chance, rank_correlation
 from training.judgements import Judgement, PairJudgement, Preferred, ThumbJudgement, facts_of_ranking
 from training.reward_fit import HeldOut, mean_log_loss
 
@@ -31,12 +31,13 @@ class Bar:
     accuracy: float
     thumbs_auc: float
     log_loss_gain: float
-    """Nats below guessing."""
+    """Nats below guessing, on decided pairs at the scale that suits them best: PPO's scores are told on another scale
+    anyway, so a model that is too sure of the right things is no worse to climb."""
 
 
 TO_TRAIN_ON = Bar(Said("the reward model", "奖励模型"), 0.57, 0.57, 0.01)
 """PPO climbs whatever its reward model is wrong about."""
-TO_EXAMINE_WITH = Bar(Said("the examiner", "考官模型"), 0.5, 0.57, 0.0)
+TO_EXAMINE_WITH = Bar(Said("the examiner", "考官模型"), 0.5, 0.57, 0.003)
 """Nobody climbs the examiner: where it is surely better than a coin, its errors cost certainty, which the bound of a
 win rate asks for already. It has half as many labels as the reward model, so the same bar would be a higher one."""
 
@@ -56,6 +57,9 @@ class RewardMetrics:
     """Weighted mean over pairs, ties and thumbs, in nats."""
     guess_log_loss: float
     """The same for a model that only knows how often each outcome occurs."""
+    pairs_log_loss: float | None
+    """Weighted mean over decided pairs, their margins divided by the best temperature of pairs, in nats; a coin's is
+    ln 2."""
     thumbs: int
     thumbs_auc: float | None
     """Chance that a reply with a thumb up scores above one with a thumb down."""
@@ -96,6 +100,7 @@ def measure(held: Sequence[HeldOut]) -> RewardMetrics:
         accuracy_low=wilson(right, facts, GATE_CONFIDENCE)[0] if pairs else None,
         log_loss=mean_log_loss(held),
         guess_log_loss=_guess_log_loss(held),
+        pairs_log_loss=_log_loss_at_best_scale(pairs),
         thumbs=len(ups) + len(downs),
         thumbs_auc=_auc(ups, downs) if ups and downs else None,
         longer_wins=_longer_wins(held),
@@ -181,13 +186,32 @@ def gate(metrics: RewardMetrics, bar: Bar = TO_TRAIN_ON) -> Said | None:
             f"{name.en} ranks a liked reply above a disliked one only {metrics.thumbs_auc:.0%} of the time",
             f"{name.zh}把被赞的回答排在被踩的之上的比例只有 {metrics.thumbs_auc:.0%}",
         )
-    if metrics.log_loss > metrics.guess_log_loss - bar.log_loss_gain:
+    if metrics.pairs_log_loss is not None and metrics.facts >= LEAST_FACTS:
+        if metrics.pairs_log_loss > math.log(2) - bar.log_loss_gain:
+            return Said(
+                f"{name.en} is not sure of the right ones of {metrics.pairs} held-out pairs (log-loss at the "
+                f"best scale {metrics.pairs_log_loss:.3f}, a coin's {math.log(2):.3f})",
+                f"{name.zh}对 {metrics.pairs} 个留出的对比判断不准（最佳尺度下的对数损失为 "
+                f"{metrics.pairs_log_loss:.3f}，抛硬币为 {math.log(2):.3f}）",
+            )
+    elif metrics.log_loss > metrics.guess_log_loss - bar.log_loss_gain:
         return Said(
             f"{name.en}'s held-out log-loss {metrics.log_loss:.3f} is no better than guessing "
             f"({metrics.guess_log_loss:.3f})",
             f"{name.zh}在留出数据上的对数损失 {metrics.log_loss:.3f} 不比猜测好（{metrics.guess_log_loss:.3f}）",
         )
     return None
+
+
+def _log_loss_at_best_scale(pairs: Sequence[HeldOut]) -> float | None:
+    forecasts = [forecast for entry in pairs if (forecast := _forecast(entry)) is not None]
+    if (temperature := best_temperature(forecasts)) is None:
+        return None
+    weights = [entry.judgement.weight for entry in pairs]
+    losses = [-math.log(max(chance(m / temperature if up else -m / temperature), 1e-300)) for m, up in forecasts]
+    total = sum(weights)
+    at_that_scale = sum(w * loss for w, loss in zip(weights, losses, strict=True))
+    return min(at_that_scale / total, math.log(2)) if total else None  # at the scale 0 they say one half
 
 
 def _guess_log_loss(held: Sequence[HeldOut]) -> float:
