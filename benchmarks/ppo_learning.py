@@ -36,6 +36,7 @@ from nightschool.model import BaseModel, base_of, decoder_layers
 from nightschool.prompt_bank import BankPrompt, bank_half
 from nightschool.records import Message
 from nightschool.settings import load_settings
+from training.axes import axes_of
 from training.judgements import Answer
 from training.learner import Learner
 from training.policy import Policy
@@ -193,7 +194,7 @@ def fitted(split: SplitModel, taste: str, seed: int, count: int, initial: Sequen
     pairs = Rater(pool, TASTES[taste], seed).pairs(count)
     answers = pairs.answers()
     rows = {answer: row for row, answer in enumerate(answers)}
-    features = read_texts(split, answers)
+    features = read_texts(split, answers).along(axes_of(split))
     ridge, _ = cross_validate(features, pairs, rows)
     head = fit_head(features, make_batch(pairs, rows), ridge, smoothing=smoothing_of(pairs))
     return RewardModel(split, head).normalised(initial)

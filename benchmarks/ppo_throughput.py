@@ -62,6 +62,7 @@ class Size:
             epochs=4,
             minibatches=4,
             credit=Credit.END,
+            missing_end_steps=0,
             baseline=Baseline.CRITIC,
             replies=1,
             k3_limit=math.inf,

@@ -72,6 +72,8 @@ LOOP_MUTANTS = (
     ),
     _update("epochs never end early", "if moved > settings.k3_limit:", "if moved > 1e9:"),
     _loop("endings paid for from the start", "settings.missing_end_steps, 0.0\n", "settings.missing_end_steps, 1.0\n"),
+    _loop("endings never charged", "learner.critic, asked, learner", "learner.critic, settings, learner"),
+    _loop("a chance ending is charged for", "share < least else", "share < endings[0] else"),
     _loop("endings saved up", "penalty = min(max(penalty, 0.0)", "penalty = min(max(penalty, -1e9)"),
     _loop("endings of this rollout not seen", "learner.history), rollout.finished_share()]", "learner.history)]"),
     _loop(

@@ -322,9 +322,7 @@ REWARD_MUTANTS = (
     _metrics("ties are decided pairs", "return None if judgement.preferred is Preferred.TIE else (", "return ("),
     _metrics("gate without the lower bound", " or metrics.accuracy_low <= 0.5:", ":"),
     _metrics("gate without the accuracy", "if metrics.accuracy < bar.accuracy or metrics", "if metrics"),
-    _metrics(
-        "gate without the log-loss", "metrics.guess_log_loss - bar.log_loss_gain:", "metrics.guess_log_loss + 100:"
-    ),
+    _metrics("gate without the log-loss", "metrics.guess_log_loss - bar.guess_gain:", "metrics.guess_log_loss + 100:"),
     _metrics(
         "gate without the log-loss of pairs",
         "metrics.pairs_log_loss > math.log(2) - bar.log_loss_gain:",

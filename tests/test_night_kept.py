@@ -1,6 +1,7 @@
 """What a night keeps of its stages comes back as it was."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -84,6 +85,15 @@ def test_a_fitted_reward_model_scores_as_before(tmp_path: Path) -> None:
     by_fold = fitted.examiner_folds.scores(fitted.examiner.head, pooled, asked)
     assert torch.equal(again.examiner_folds.scores(again.examiner.head, pooled, asked), by_fold)
     assert (again.metrics, again.ridge, again.rung, again.distrusted) == (metrics, 0.3, "lora", ("eve",))
+    path = tmp_path / "reward" / "fitted.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    del (
+        told["metrics"]["pairs_log_loss"],
+        told["examiner_metrics"]["pairs_log_loss"],
+    )  # a night begun before it was told
+    path.write_text(json.dumps(told), encoding="utf-8")
+    older = load_fitted(tmp_path / "reward", split)
+    assert older.metrics == older.examiner_metrics == replace(metrics, pairs_log_loss=None)
 
 
 def test_a_sweep_removes_the_folders_of_its_nights_and_nothing_else(tmp_path: Path) -> None:

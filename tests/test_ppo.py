@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from nightschool.model import fingerprint
 from tests.seeding import liking
 from tests.training_fixtures import critic_settings, random_answers, random_reward_model, tiny_base
+from training import ppo
 from training.critic import Critic
 from training.episodes import Episodes, estimate_advantages
 from training.invariants import TrainingBroken
@@ -18,6 +20,7 @@ from training.learner import Learner, PromptQueue
 from training.losses import policy_loss
 from training.policy import Policy
 from training.ppo import bound_passed, may_continue_, penalty_now, run_ppo, train
+from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings, imitate_, pretrain_critic_, update_
 from training.ptx import Example, ptx_loss
 from training.reading import answer_sequences
@@ -191,23 +194,38 @@ def test_a_reply_that_did_not_end_pays_the_penalty(policy: Policy) -> None:
 
 def test_endings_are_paid_for_only_once_fewer_replies_end_than_when_the_night_began() -> None:
     settings = critic_settings(1, DRAWING, missing_end_penalty=1.0, missing_end_steps=4)
+    assert settings.episodes == 64  # so a share of .5 has an error of .0625
     assert penalty_now([0.5], settings) == 0.0
-    assert penalty_now([0.5, 0.5, 0.6], settings) == 0.0
+    assert penalty_now([0.5, 0.5, 0.6, 0.45], settings) == 0.0
     assert penalty_now([0.5, 0.6, 0.4], settings) == 0.25  # no credit is saved up
     assert penalty_now([0.5, 0.4, 0.4, 0.6, 0.4], settings) == 0.5
     assert penalty_now([0.5, *[0.4] * 9], settings) == 1.0
     assert penalty_now([0.5], replace(settings, missing_end_steps=0)) == 1.0
 
 
-def test_a_night_whose_replies_end_less_and_less_pays_for_it_more_and_more(policy: Policy) -> None:
+def test_a_night_whose_replies_end_less_and_less_pays_for_it_more_and_more(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = critic_settings(4, DRAWING, missing_end_penalty=1.0, missing_end_steps=4)
+    paid: dict[str, list[float]] = {"pretrain_critic_": [], "estimate_advantages": []}
+
+    def noted(name: str) -> None:
+        real = getattr(ppo, name)
+
+        def note(*given: Any) -> Any:
+            paid[name] += [each.missing_end_penalty for each in given if isinstance(each, PpoSettings)]
+            return real(*given)
+
+        monkeypatch.setattr(ppo, name, note)
+
+    for name in paid:
+        noted(name)
     learner = Learner.fresh(policy, [answer.prompt_ids for answer in random_answers(16)], settings, seed=0)
+    endings = [0.9, 0.8, 0.75, 0.95]
+    monkeypatch.setattr(Rollout, "finished_share", lambda rollout: endings[len(learner.history)])
     history = train(learner, random_reward_model(policy.split), settings, Surroundings())
-    endings = [figures["finished"] for figures in history]
-    assert [figures["missing_end_penalty"] for figures in history] == [
-        penalty_now(endings[: count + 1], settings) for count in range(4)
-    ]
-    assert len(set(endings)) > 1
+    assert paid == {"pretrain_critic_": [0.0], "estimate_advantages": [0.0, 0.25, 0.5, 0.25]}
+    assert [figures["missing_end_penalty"] for figures in history] == paid["estimate_advantages"]
 
 
 def test_advantages_are_white_over_the_whole_rollout(policy: Policy) -> None:

@@ -123,7 +123,7 @@ def test_a_weighty_pair_counts_more_in_the_log_loss_of_pairs() -> None:
     even, uneven = (measure(entries).pairs_log_loss for entries in (held, weighed))
     assert even is not None
     assert uneven is not None
-    assert uneven == pytest.approx((7 * -math.log(0.75) - math.log(0.25)) / 8, abs=1e-4)
+    assert uneven == pytest.approx(-(7 * math.log(7 / 8) + math.log(1 / 8)) / 8, abs=1e-4)  # 7 of 8 by weight
 
 
 def test_thumbs_alone_that_are_ranked_but_never_foretold_are_no_better_than_guessing() -> None:

@@ -38,6 +38,15 @@ def test_the_largest_share_that_is_enough_is_kept(policy: Policy, surprises: lis
         torch.testing.assert_close(tensor, begun[name] + share * (ended[name] - begun[name]))
 
 
+def test_a_share_that_the_exam_would_not_reject_is_better_than_none(policy: Policy) -> None:
+    begun = _moved(policy, 0.1)
+    ended = policy.copy()
+    left = iter([1.3, 1.2, 1.11, 1.1, 1.09, 1.085])
+    assert shorten_(policy, begun, lambda policy: next(left)) == (0.7, 1.1)
+    for name, tensor in policy.tensors().items():
+        torch.testing.assert_close(tensor, begun[name] + 0.7 * (ended[name] - begun[name]))
+
+
 def test_where_no_share_is_enough_the_whole_way_stays_for_the_exam_to_reject(policy: Policy) -> None:
     begun = _moved(policy, 0.1)
     ended = policy.copy()

@@ -189,6 +189,12 @@ def test_shortages_gates_rules_and_endings_have_a_translation() -> None:
             RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": None}), TO_EXAMINE_WITH
         ),
         gate(RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": 0.4})),
+        gate(RewardMetrics(**metrics | {"pairs": 0, "facts": 0, "accuracy": None, "thumbs_auc": 0.9})),
+        gate(
+            RewardMetrics(
+                **metrics | {"pairs": 30, "facts": 30, "accuracy": 0.6, "accuracy_low": 0.55, "pairs_log_loss": 0.69}
+            )
+        ),
     ]
     for told in [*gates, Shortage(3.0, 2).said(), Shortage(1000.0, 1000).said()]:
         assert told is not None

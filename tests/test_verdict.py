@@ -203,7 +203,7 @@ def test_a_sabotaged_candidate_is_rejected_each_time_even_when_it_fools_the_exam
 @pytest.mark.parametrize(("held_out", "most"), [(60, 10), (190, 4)])
 def test_nights_with_shuffled_labels_are_hardly_ever_promoted(held_out: int, most: int) -> None:
     # Reward model and examiner were fitted to coin tosses, each to its own: what they predict of held-out ones is a
-    # coin toss too. The margins are as sure as helps most at 57 %, and what the examiner thinks of the candidate, which
+    # coin toss too. The margins are of all sizes, and what the examiner thinks of the candidate, which
     # moved one way, is one more coin toss, clear as the way is.
     generator = torch.Generator().manual_seed(10)
 
@@ -214,7 +214,8 @@ def test_nights_with_shuffled_labels_are_hardly_ever_promoted(held_out: int, mos
         left, right = random_answers(2)
         held = []
         for number in range(held_out):
-            preferred, margin = (Preferred.LEFT if coin() else Preferred.RIGHT), (0.28 if coin() else -0.28)
+            preferred = Preferred.LEFT if coin() else Preferred.RIGHT
+            margin = 0.28 * float(torch.randn((), generator=generator))
             pair = PairJudgement(left, right, preferred, 1.0, str(number), Side.EXAM, ("duel", str(number)))
             told = margin if preferred is Preferred.LEFT else -margin
             held.append(HeldOut(pair, margin, math.log1p(math.exp(-told))))

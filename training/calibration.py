@@ -39,14 +39,23 @@ def calibration_error(forecasts: Sequence[tuple[float, bool]]) -> float | None:
     return error / len(turned)
 
 
-def best_temperature(forecasts: Sequence[tuple[float, bool]]) -> float | None:
-    """T > 0 for which sigmoid(margin / T) has the lowest log-loss; above 1: the model is too sure. From 0.1 to 10."""
+def best_temperature(forecasts: Sequence[tuple[float, bool]], weights: Sequence[float] | None = None) -> float | None:
+    """T > 0 for which sigmoid(margin / T) has the lowest log-loss; above 1: the model is too sure. From 0.1 to 10.
+
+    `weights`: of the forecasts; without them all count the same.
+    """
     if not forecasts:
         return None
+    weighed = [
+        (weight, *forecast) for weight, forecast in zip(weights or [1.0] * len(forecasts), forecasts, strict=True)
+    ]
 
     def loss(log_t: float) -> float:
         scale = math.exp(-log_t)
-        return sum(math.log1p(math.exp(-abs(m * scale))) + max(-(m if up else -m) * scale, 0.0) for m, up in forecasts)
+        return sum(
+            weight * (math.log1p(math.exp(-abs(m * scale))) + max(-(m if up else -m) * scale, 0.0))
+            for weight, m, up in weighed
+        )
 
     low, high = math.log(0.1), math.log(10.0)
     golden = (math.sqrt(5) - 1) / 2

@@ -88,9 +88,9 @@ def load_fitted(folder: Path, split: SplitModel) -> FittedReward:
     told: Json = json.loads((folder / "fitted.json").read_text(encoding="utf-8"))
     return FittedReward(
         model=load_reward_model(folder, split),
-        metrics=RewardMetrics(**told["metrics"]),
+        metrics=_metrics(told["metrics"]),
         examiner=RewardModel(split, load_head(folder / "examiner.safetensors")),
-        examiner_metrics=RewardMetrics(**told["examiner_metrics"]),
+        examiner_metrics=_metrics(told["examiner_metrics"]),
         ridge=told["ridge"],
         rung=told["rung"],
         distrusted=tuple(told["distrusted"]),
@@ -112,3 +112,9 @@ def exam_from_json(kept: Json) -> tuple[ExamResult, list[Answer], list[Answer]]:
     lost = {name: tuple(kept["exam"].get(name, ())) for name in ("worst", "worst_margins")}
     exam = ExamResult(**kept["exam"] | sides | lost)
     return exam, answers_from_json(kept["before"]), answers_from_json(kept["after"])
+
+
+def _metrics(told: Json) -> RewardMetrics:
+    """Also those kept before the log-loss of pairs was told."""
+    known: Json = {"pairs_log_loss": None}
+    return RewardMetrics(**(known | told))

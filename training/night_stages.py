@@ -287,7 +287,7 @@ class Stages:
         }
         self.log.say(f"PPO ended: {learner.stopped}.")
         share, surprise = shorten_(policy, begun)
-        self.report["ppo_way_kept"] = share
+        self.report |= {"ppo_way_kept": share, "ppo_perplexity": surprise}
         if share < 1.0:
             self.log.say(
                 f"Plain texts surprised the policy too much; {share:.0%} of its way is kept, with {surprise:.2f} times "

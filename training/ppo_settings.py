@@ -49,7 +49,8 @@ class PpoSettings:
     gamma: float = 1.0
     lam: float = 1.0
     missing_end_penalty: float = 1.0
-    """Of a reply that does not end by itself, in standard deviations of the reward: the most, where ever fewer end."""
+    """Of a reply that does not end by itself, in standard deviations of the reward: the most, reached when fewer and
+    fewer do."""
     missing_end_steps: int = 4
     """Iterations in which it gets there from 0; 0: it is always paid."""
     critic_pretraining: int = 100

@@ -20,6 +20,8 @@ from training.reward_model import RewardHead, zero_head
 
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Weight of |w|^2 / 2 against the mean loss, on standardised features."""
+UNASKED_RIDGE = 10.0
+"""Where one conversation is all there is, and nothing can be held out to choose by."""
 FOLDS = 5
 SMOOTHING = 0.1
 """Assumed share of flipped labels: people agree with each other on 60 to 77 % of such pairs (Stiennon et al. 2020)."""
@@ -135,6 +137,8 @@ def fit_head(
     start: RewardHead | None = None,
 ) -> RewardHead:
     """The convex fit: minimise the joint loss + ridge |w|^2 / 2. features [texts, size].
+
+    Where they have axes, w has a number more for each of them (`design_matrix`).
 
     `start` is a head fitted to nearly the same judgements: the result is the same, sooner.
     """
@@ -255,7 +259,7 @@ def cross_validate(
 
 def _best_ridge(features: Features, judgements: Judgements, row_of: dict[Answer, int]) -> tuple[float, list[HeldOut]]:
     predicted = _held_out(features, judgements, row_of, RIDGES)
-    best = min(RIDGES, key=lambda ridge: mean_log_loss(predicted[ridge])) if predicted[RIDGES[0]] else RIDGES[-1]
+    best = min(RIDGES, key=lambda ridge: mean_log_loss(predicted[ridge])) if predicted[RIDGES[0]] else UNASKED_RIDGE
     return best, predicted[best]
 
 

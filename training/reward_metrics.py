@@ -33,9 +33,11 @@ class Bar:
     log_loss_gain: float
     """Nats below guessing, on decided pairs at the scale that suits them best: PPO's scores are told on another scale
     anyway, so a model that is too sure of the right things is no worse to climb."""
+    guess_gain: float = 0.0
+    """Nats below guessing on everything held out, where there are too few pairs for that."""
 
 
-TO_TRAIN_ON = Bar(Said("the reward model", "奖励模型"), 0.57, 0.57, 0.01)
+TO_TRAIN_ON = Bar(Said("the reward model", "奖励模型"), 0.57, 0.57, 0.01, 0.01)
 """PPO climbs whatever its reward model is wrong about."""
 TO_EXAMINE_WITH = Bar(Said("the examiner", "考官模型"), 0.5, 0.57, 0.003)
 """Nobody climbs the examiner: where it is surely better than a coin, its errors cost certainty, which the bound of a
@@ -58,8 +60,8 @@ class RewardMetrics:
     guess_log_loss: float
     """The same for a model that only knows how often each outcome occurs."""
     pairs_log_loss: float | None
-    """Weighted mean over decided pairs, their margins divided by the best temperature of pairs, in nats; a coin's is
-    ln 2."""
+    """Weighted mean over decided pairs, their margins divided by the temperature at which it is lowest, in nats; a
+    coin's is ln 2."""
     thumbs: int
     thumbs_auc: float | None
     """Chance that a reply with a thumb up scores above one with a thumb down."""
@@ -194,7 +196,7 @@ def gate(metrics: RewardMetrics, bar: Bar = TO_TRAIN_ON) -> Said | None:
                 f"{name.zh}对 {metrics.pairs} 个留出的对比判断不准（最佳尺度下的对数损失为 "
                 f"{metrics.pairs_log_loss:.3f}，抛硬币为 {math.log(2):.3f}）",
             )
-    elif metrics.log_loss > metrics.guess_log_loss - bar.log_loss_gain:
+    elif metrics.log_loss > metrics.guess_log_loss - bar.guess_gain:
         return Said(
             f"{name.en}'s held-out log-loss {metrics.log_loss:.3f} is no better than guessing "
             f"({metrics.guess_log_loss:.3f})",
@@ -205,9 +207,9 @@ def gate(metrics: RewardMetrics, bar: Bar = TO_TRAIN_ON) -> Said | None:
 
 def _log_loss_at_best_scale(pairs: Sequence[HeldOut]) -> float | None:
     forecasts = [forecast for entry in pairs if (forecast := _forecast(entry)) is not None]
-    if (temperature := best_temperature(forecasts)) is None:
-        return None
     weights = [entry.judgement.weight for entry in pairs]
+    if (temperature := best_temperature(forecasts, weights)) is None:
+        return None
     losses = [-math.log(max(chance(m / temperature if up else -m / temperature), 1e-300)) for m, up in forecasts]
     total = sum(weights)
     at_that_scale = sum(w * loss for w, loss in zip(weights, losses, strict=True))

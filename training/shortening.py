@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from training.guards import PERPLEXITY_LIMIT
 from training.neutral_texts import perplexity_ratio
 from training.policy import Policy
 
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5)
 """Of the way, tried in this order where the whole is too long."""
 MOST_SURPRISE = 1.08
-"""Times as much as the initial model; the exam rejects beyond 1.10 (`training.guards`)."""
+"""Times as much as the initial model: a little below what the exam rejects."""
 
 
 def shorten_(
@@ -24,15 +25,20 @@ def shorten_(
 ) -> tuple[float, float]:
     """Leave the policy at the largest share of its way at which `measure` is low enough: (share, what it says there).
 
-    `begun`: the weights the night began with, by PEFT's names. Where no share is enough the whole way stays.
+    `begun`: the weights the night began with, by PEFT's names. Where no share is at most `MOST_SURPRISE`, the largest
+    that the exam would not reject is taken; where there is none of these either, the whole way stays.
     """
     ended = policy.copy()
-    whole = measure(policy)
-    if whole <= MOST_SURPRISE:
-        return 1.0, whole
-    for share in SHARES:
+    found = {1.0: measure(policy)}
+
+    def go_to_(share: float) -> None:
         policy.take_over_({name: begun[name].lerp(tensor, share) for name, tensor in ended.items()})
-        if (found := measure(policy)) <= MOST_SURPRISE:
-            return share, found
-    policy.take_over_(ended)
-    return 1.0, whole
+
+    for share in SHARES:
+        if min(found.values()) <= MOST_SURPRISE:
+            break
+        go_to_(share)
+        found[share] = measure(policy)
+    kept = next((share for limit in (MOST_SURPRISE, PERPLEXITY_LIMIT) for share in found if found[share] <= limit), 1.0)
+    policy.take_over_(ended) if kept == 1.0 else go_to_(kept)
+    return kept, found[kept]

@@ -41,7 +41,7 @@ many of them count nothing (docs/log.md, 2026-11-30)."""
 SCALES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Factors on the margins of a regularised head fitted to a crowd that is not of one mind: both make them too small."""
 OF_STRANGERS = 0.6
-"""Trust in somebody of whom too little is known."""
+"""Trust in somebody of whom too little is known; fixed, so that many new accounts do not count in full at once."""
 
 
 def settled(judgements: Judgements, now: str) -> Judgements:
@@ -118,7 +118,8 @@ def agreement_weights(
     Everybody votes either by the common taste or by its opposite; which of the two is found in rounds. In each, heads
     are fitted without the person, to the others' pairs as given or turned round, as surely as the others are known to
     be on either side. The evidence for a person is then the sum of the margins they agree with less those they go
-    against, on the scale, and before it the share of people who vote by the taste, that explain everybody best.
+    against, added to the odds before; the scale of the margins and the share of people who vote by the taste are those
+    that explain everybody best.
 
     Turning pairs round serves to find people only: what is learned from is never turned. Thumbs tell a person's
     leniency as well as their taste, so they are no evidence; a ranking of K counts as K - 1 facts. 1 for all where
