@@ -71,10 +71,10 @@ LOOP_MUTANTS = (
         "learner.policy.logps(group.trunk, group.sequences, 1.0)",
     ),
     _update("epochs never end early", "if moved > settings.k3_limit:", "if moved > 1e9:"),
-    _loop("endings paid for from the start", "settings.missing_end_steps, 0.0\n", "settings.missing_end_steps, 1.0\n"),
+    _loop("endings free at first", "penalty = step = settings", "penalty, step = 0.0, settings"),
     _loop("endings never charged", "learner.critic, asked, learner", "learner.critic, settings, learner"),
     _loop("a chance ending is charged for", "share < least else", "share < endings[0] else"),
-    _loop("endings saved up", "penalty = min(max(penalty, 0.0)", "penalty = min(max(penalty, -1e9)"),
+    _loop("endings saved up", "penalty = min(max(penalty, step)", "penalty = min(max(penalty, -1e9)"),
     _loop("endings of this rollout not seen", "learner.history), rollout.finished_share()]", "learner.history)]"),
     _loop(
         "endings never paid for", "replace(settings, missing_end_penalty=penalty_now(endings, settings))", "settings"

@@ -192,13 +192,13 @@ def test_a_reply_that_did_not_end_pays_the_penalty(policy: Policy) -> None:
         torch.testing.assert_close(difference, (~before.group.finished).float(), atol=1e-5, rtol=0)
 
 
-def test_endings_are_paid_for_only_once_fewer_replies_end_than_when_the_night_began() -> None:
+def test_endings_are_paid_for_in_full_only_once_fewer_replies_end_than_when_the_night_began() -> None:
     settings = critic_settings(1, DRAWING, missing_end_penalty=1.0, missing_end_steps=4)
     assert settings.episodes == 64  # so a share of .5 has an error of .0625
-    assert penalty_now([0.5], settings) == 0.0
-    assert penalty_now([0.5, 0.5, 0.6, 0.45], settings) == 0.0
-    assert penalty_now([0.5, 0.6, 0.4], settings) == 0.25  # no credit is saved up
-    assert penalty_now([0.5, 0.4, 0.4, 0.6, 0.4], settings) == 0.5
+    assert penalty_now([0.5], settings) == 0.25
+    assert penalty_now([0.5, 0.5, 0.6, 0.45], settings) == 0.25
+    assert penalty_now([0.5, 0.6, 0.4], settings) == 0.5  # no credit is saved up
+    assert penalty_now([0.5, 0.4, 0.4, 0.6, 0.4], settings) == 0.75
     assert penalty_now([0.5, *[0.4] * 9], settings) == 1.0
     assert penalty_now([0.5], replace(settings, missing_end_steps=0)) == 1.0
 
@@ -224,7 +224,7 @@ def test_a_night_whose_replies_end_less_and_less_pays_for_it_more_and_more(
     endings = [0.9, 0.8, 0.75, 0.95]
     monkeypatch.setattr(Rollout, "finished_share", lambda rollout: endings[len(learner.history)])
     history = train(learner, random_reward_model(policy.split), settings, Surroundings())
-    assert paid == {"pretrain_critic_": [0.0], "estimate_advantages": [0.0, 0.25, 0.5, 0.25]}
+    assert paid == {"pretrain_critic_": [0.25], "estimate_advantages": [0.25, 0.5, 0.75, 0.5]}
     assert [figures["missing_end_penalty"] for figures in history] == paid["estimate_advantages"]
 
 

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -255,8 +255,6 @@ class Stages:
         settings = PpoSettings(
             iterations=effort.iterations, drawing=drawing, seconds=effort.ppo_seconds, beta=self._last_beta()
         )
-        if self.plan.practice:  # without a judgement there is nothing else to learn than to come to an end
-            settings = replace(settings, missing_end_steps=0)
         learner = Learner.fresh(policy, prompts, settings, self.plan.seed, first_night=self.champion_before == INITIAL)
         begun = policy.copy()
         if self.work.checkpoint.exists():

@@ -2,9 +2,9 @@
 al. 2019; Ouyang et al. 2022).
 
 Departures: LoRA instead of all weights; the critic reads cached features of the frozen base and has an optimiser of
-its own; the KL horizon acts within one night; a reply that did not end by itself pays a penalty once there are more
-such replies than at first; the learning rate is that of a LoRA (docs/log.md). The reference is always the initial
-model, so the drift of all nights is bounded.
+its own; the KL horizon acts within one night; a reply that did not end by itself pays a penalty, more of it once
+there are more such replies than at first; the learning rate is that of a LoRA (docs/log.md). The reference is always
+the initial model, so the drift of all nights is bounded.
 """
 
 import math
@@ -93,18 +93,18 @@ def falling(iteration: int, iterations: int) -> float:
 
 
 def penalty_now(endings: Sequence[float], settings: PpoSettings) -> float:
-    """What a reply that did not end by itself pays: nothing while replies end as often as when the night began.
+    """What a reply that did not end by itself pays: little while replies end as often as when the night began.
 
-    `endings`: the share that did, in each rollout so far. It rises a step with each that ended less often than the
-    first by more than chance (a standard error), and falls a step with the others.
+    `endings`: the share that did, in each rollout so far. It begins at a step, rises one with each that ended less
+    often than the first by more than chance (a standard error), and falls back one with the others.
     """
     if not settings.missing_end_steps:
         return settings.missing_end_penalty
-    step, penalty = settings.missing_end_penalty / settings.missing_end_steps, 0.0
+    penalty = step = settings.missing_end_penalty / settings.missing_end_steps
     least = endings[0] - math.sqrt(endings[0] * (1 - endings[0]) / settings.episodes)
     for share in endings[1:]:
         penalty += step if share < least else -step
-        penalty = min(max(penalty, 0.0), settings.missing_end_penalty)
+        penalty = min(max(penalty, step), settings.missing_end_penalty)
     return penalty
 
 

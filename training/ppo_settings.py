@@ -52,7 +52,7 @@ class PpoSettings:
     """Of a reply that does not end by itself, in standard deviations of the reward: the most, reached when fewer and
     fewer do."""
     missing_end_steps: int = 4
-    """Iterations in which it gets there from 0; 0: it is always paid."""
+    """Steps in which it gets there, of which one is paid from the start; 0: all of it is always paid."""
     critic_pretraining: int = 100
     k3_limit: float = 0.1
     """Epochs of an iteration end when the policy has moved this far from the one that drew the replies."""
