@@ -82,9 +82,7 @@ LOOP_MUTANTS = (
     _shortening("the whole way always kept", "if min(found.values()) <= MOST_SURPRISE:", "if True:"),
     _shortening("the shortest share kept", "in SHARES:", "in SHARES[::-1]:"),
     _shortening("shares of the way that is left", "begun[name].lerp(tensor, share)", "tensor.lerp(begun[name], share)"),
-    _shortening(
-        "half the way stays where no share is enough", "policy.take_over_(ended) if kept == 1.0", "None if kept == 1.0"
-    ),
+    _shortening("half the way stays where no share is enough", "    go_to_(kept)\n", ""),
     _shortening("what the exam would take not tried", "(MOST_SURPRISE, PERPLEXITY_LIMIT)", "(MOST_SURPRISE,)"),
     _stages("no way is shortened", "shorten_(policy, begun)", "1.0, 1.0"),
     _stages("a way is told from its end", "shorten_(policy, begun)", "shorten_(policy, policy.copy())"),

@@ -40,5 +40,5 @@ def shorten_(
         go_to_(share)
         found[share] = measure(policy)
     kept = next((share for limit in (MOST_SURPRISE, PERPLEXITY_LIMIT) for share in found if found[share] <= limit), 1.0)
-    policy.take_over_(ended) if kept == 1.0 else go_to_(kept)
+    go_to_(kept)
     return kept, found[kept]
