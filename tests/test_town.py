@@ -1,7 +1,8 @@
 """A town in miniature: simulated people use the real chat over HTTP, real nights run on a tiny model, and it learns.
 
-Each town is a program of its own: two nights; one night with the same seed; people of the opposite taste; people who
-decide by a coin; PPO on the taste itself; all kinds of trolls. Figures are checked for their direction.
+Each town is a program of its own: two nights; one night with the same seed; and, without the server, people of the
+opposite taste; people who decide by a coin; PPO on the taste itself; all kinds of trolls. Figures are checked for their
+direction.
 """
 
 import json
@@ -81,7 +82,8 @@ def test_a_town_learns_what_its_people_like_and_the_same_seed_does_it_again(tmp_
 
 @pytest.mark.timeout(900)
 def test_controls_come_out_as_they_must(tmp_path: Path, model: Path) -> None:
-    live(tmp_path, model, {name: ["--nights", "1", "--control", name] for name in ("reversed", "shuffled", "gold")})
+    words = ["--nights", "1", "--indoors", "--control"]
+    live(tmp_path, model, {name: [*words, name] for name in ("reversed", "shuffled", "gold")})
     _the_opposite_taste_moves_the_gold_down_and_ppo_on_the_gold_lies_above_both(tmp_path)
     _judgements_by_a_coin_promote_nothing(tmp_path)
 
@@ -217,7 +219,7 @@ def _seconds_are_told_of_every_part_and_within_the_total(home: Path) -> None:
 @pytest.mark.timeout(900)
 def test_the_attack_panel_fits_each_kind_of_troll_with_guards_on_and_off(tmp_path: Path, model: Path) -> None:
     (tmp_path / "attacks.toml").write_text(ATTACKS)
-    words = ["--nights", "1", "--panel", "attacks", "--town", str(tmp_path / "attacks.toml")]
+    words = ["--nights", "1", "--indoors", "--panel", "attacks", "--town", str(tmp_path / "attacks.toml")]
     live(tmp_path, model, {"attacks": words})
     town = report(tmp_path, "attacks")
     rows = {(row["trolls"], row["guards"]): row for row in town["attacks"]}

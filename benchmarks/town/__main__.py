@@ -59,6 +59,11 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--panel", choices=["attacks"], help="every kind of troll, with caps and agreement on and off")
     parser.add_argument("--judgements", type=int, help="of honest people before each night, in place of the file's")
     parser.add_argument("--exam", type=int, default=128, help="unseen prompts of the measurement, at most 128")
+    parser.add_argument(
+        "--indoors", action="store_true",
+        help="people use the chat's rooms without its server, their answers drawn many at a time: the same rules, days "
+        "many times shorter",
+    )  # fmt: skip
     parser.add_argument("--model", help="embedded, a Hugging Face id, or a model folder")
     parser.add_argument(
         "--quick", action="store_true",
@@ -98,6 +103,7 @@ def one_seed(words: argparse.Namespace, seed: int) -> dict[str, Any]:
             control=words.control,
             minutes=words.night_minutes,
             exam=words.exam,
+            is_indoors=words.indoors,
         )
         report = panel(wish, _say) if words.panel else simulate(wish, _say)
     write_report(folder, report)
@@ -134,7 +140,7 @@ def over_seeds(found: list[dict[str, Any]]) -> dict[str, Any]:
         numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
         if len(numbers) == len(values):
             flat |= {name: fmean(numbers), f"{name}_sd": pstdev(numbers)}
-        elif name.startswith(("verdict", "control", "name", "model", "effort")):
+        elif name.startswith(("verdict", "control", "name", "model", "effort", "days")):
             flat[name] = values[0] if len(set(values)) == 1 else ", ".join(map(str, values))
     return flat
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from benchmarks.town.machinery import TownStopped
 from benchmarks.town.people import UNJUDGED, Judged, Person
 from benchmarks.town.plan import Kind
-from benchmarks.town.visiting import Answer, Duel, Visitor
+from benchmarks.town.visiting import Answer, Duel, Round
 from nightschool.prompt_bank import BankPrompt
 
 MOST_ACTS = 50
@@ -27,6 +27,21 @@ class Judging(Protocol):
     def act(self, day: int) -> "Act":
         """Do one thing."""
         ...
+
+
+class Chat(Protocol):
+    """A person's way into the chat: `Visitor` over HTTP, `Guest` indoors."""
+
+    person_id: str
+
+    def ask(self, question: str, *, compare: bool = False) -> Answer | Duel: ...
+    def thumb(self, reply: str, value: str) -> None: ...
+    def correct(self, reply: str, text: str) -> None: ...
+    def vote(self, duel: str, outcome: str) -> None: ...
+    def next_round(self) -> Round: ...
+    def rank(self, ranking: str, order: list[list[str]]) -> None: ...
+    def skip(self, ranking: str) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -52,9 +67,9 @@ class Act:
 
 
 class Inhabitant:
-    """A person with a browser and questions to ask."""
+    """A person with a way into the chat and questions to ask."""
 
-    def __init__(self, person: Person, visitor: Visitor, prompts: list[BankPrompt]) -> None:
+    def __init__(self, person: Person, visitor: Chat, prompts: list[BankPrompt]) -> None:
         self.person, self.id, self._visitor = person, visitor.person_id, visitor
         self._questions = _again_and_again(prompts, person.chance)
 

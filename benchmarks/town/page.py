@@ -216,7 +216,7 @@ def _sample(sample: dict[str, Any]) -> str:
 
 
 def _provenance(report: dict[str, Any]) -> str:
-    names = ["seed", "effort", "control", "model", "model_fingerprint", "threads", "exam_prompts"]
+    names = ["seed", "effort", "control", "days", "model", "model_fingerprint", "threads", "exam_prompts"]
     names += [name for name in report if "sha256" in name]
     rows = [[name, f"{report[name]}"] for name in names if name in report]
     rows += [[name, str(value)] for name, value in report["settings"].items()]

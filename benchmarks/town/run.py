@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.town.ceiling import Ceiling
-from benchmarks.town.days import Act, Inhabitant, live
+from benchmarks.town.days import Act, Chat, Inhabitant, live
+from benchmarks.town.indoors import indoors
 from benchmarks.town.machinery import Place, chat, training_text
 from benchmarks.town.measure import Measure, Spoken, before_and_after
 from benchmarks.town.nights import leaderboard, real_night
@@ -52,6 +53,8 @@ class Wish:
     """What a night may take."""
     exam: int = 128
     """Prompts of the measurement."""
+    is_indoors: bool = False
+    """People use the chat's rooms in this process, not its page over HTTP."""
 
     @property
     def place(self) -> Place:
@@ -86,6 +89,7 @@ class TownRun:
             seed=wish.seed,
             effort=wish.effort.name,
             control=wish.control,
+            days="indoors" if wish.is_indoors else "over HTTP",
         )
         self.seconds: dict[str, float] = {"load": time.monotonic() - began}
         self.spoken: dict[str, Spoken] = {}
@@ -104,7 +108,7 @@ class TownRun:
         if self.wish.control == "gold":
             self._gold_nights()
         else:
-            with chat(self.place) as url, self._people(url) as people:
+            with self._chat() as come_in, self._people(come_in) as people:
                 for night in range(1, self.wish.nights + 1):
                     self._day(people, night)
                     self._night(night)
@@ -115,7 +119,7 @@ class TownRun:
 
     def days_alone(self) -> None:
         """The days without nights between them."""
-        with chat(self.place) as url, self._people(url) as people:
+        with self._chat() as come_in, self._people(come_in) as people:
             for day in range(1, self.wish.nights + 1):
                 self._day(people, day)
 
@@ -126,13 +130,23 @@ class TownRun:
     # ---- days ----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _people(self, url: str) -> Iterator[list[Inhabitant]]:
+    def _chat(self) -> Iterator[Callable[[], Chat]]:
+        """The chat at work until the block ends; a way into it for each person who comes."""
+        if self.wish.is_indoors:
+            with indoors(self.place, self.split) as come_in:
+                yield come_in
+        else:
+            with chat(self.place) as url:
+                yield lambda: Visitor(url)
+
+    @contextmanager
+    def _people(self, come_in: Callable[[], Chat]) -> Iterator[list[Inhabitant]]:
         control = Control(self.wish.control) if self.wish.control in set(Control) else Control.HONEST
         prompts = list(bank_half("train"))
         everybody: list[Inhabitant] = []
         try:
             for person in inhabitants(self.town, self.wish.seed, control):
-                everybody.append(Inhabitant(person, Visitor(url), prompts))
+                everybody.append(Inhabitant(person, come_in(), prompts))
                 self.kinds[person.name], self.person_ids[person.name] = person.kind, everybody[-1].id
             yield everybody
         finally:
