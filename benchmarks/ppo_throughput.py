@@ -63,6 +63,7 @@ class Size:
             minibatches=4,
             credit=Credit.END,
             missing_end_steps=0,
+            ends_kept=0.0,
             baseline=Baseline.CRITIC,
             replies=1,
             k3_limit=math.inf,

@@ -165,6 +165,7 @@ def solve(
             kl_total=1e9,
             missing_end_penalty=PENALTY,
             missing_end_steps=0,
+            ends_kept=0.0,
             k3_limit=1.0,
         )
     )

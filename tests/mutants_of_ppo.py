@@ -10,6 +10,10 @@ _words = mutants_of("training/word_probabilities.py", "tests/test_word_probabili
 _policy = mutants_of("training/policy.py", "tests/test_policy.py")
 
 PPO_MUTANTS = (
+    _losses("every end is kept, also too many", "is_response & (ends < reference_ends), kl", "is_response, kl"),
+    _losses("ends of padding are kept", "is_response & (ends < reference_ends)", "ends < reference_ends"),
+    _losses("going on costs nothing", "(1 - chance) * goes_on", "0.0 * goes_on"),
+    _losses("KL of ends the other way", "chance * (reference_ends - ends)", "ends.exp() * (reference_ends - ends)"),
     _losses("sides of a pair swapped", "[d / 2, -d / 2, log_nu", "[-d / 2, d / 2, log_nu"),
     _losses("d not halved in Davidson", "[d / 2, -d / 2, log_nu", "[d, -d, log_nu"),
     _losses("a tie is smoothed into a win", "where(outcome == TIE, outcome, 1", "where(outcome == TIE, LEFT, 1"),
@@ -80,6 +84,9 @@ PPO_MUTANTS = (
     _sequences(
         "padded on the left", "[*row] + [pad_id] * (width - len(row))", "[pad_id] * (width - len(row)) + [*row]"
     ),
+    _words("temperature left out of given words", "logps + lead / temperature", "logps + lead"),
+    _words("given words without their bias", "lead = lead + (bias[word] - bias[ids]).float()", "pass"),
+    _words("one given word alone", "torch.stack(found).logsumexp(0)", "found[0]"),
     _words("temperature left out", "logits.float().div_(temperature)", "logits.float()"),
     _words("temperature left out of the gradient", "(grad / ctx.temperature)", "grad"),
     _words("gradient with the wrong sign", "(grad / ctx.temperature)", "(-grad / ctx.temperature)"),

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from training.losses import LEFT, RIGHT, TIE, k1, k3, pair_losses, policy_loss, thumb_losses, value_loss
+from training.losses import LEFT, RIGHT, TIE, ends_loss, k1, k3, pair_losses, policy_loss, thumb_losses, value_loss
 
 NEVER_TIES = torch.tensor(-60.0, dtype=torch.float64)
 
@@ -123,3 +123,22 @@ def test_k1_and_k3_estimate_the_kl_of_two_categoricals_without_bias() -> None:
     assert float(third.min()) >= 0.0
     assert float(third.var()) < float(first.var())
     assert float(first.min()) < 0.0  # k1 may be negative for one token: it is the signed one
+
+
+def test_ending_less_often_costs_the_kl_of_one_event_and_ending_more_often_nothing() -> None:
+    # .2 -> .1: .2 log 2 + .8 log(.8 / .9) = .138629 - .094226 = .044403; .2 -> .2 and .2 -> .5 cost nothing; the last
+    # step is padding. Over a count of 8.
+    ends = torch.tensor([[0.1, 0.2, 0.5, 0.01]]).log().requires_grad_()
+    loss = ends_loss(ends, torch.tensor([[0.2] * 4]).log(), torch.tensor([[True, True, True, False]]), 8)
+    assert loss.item() == pytest.approx(0.044403 / 8, abs=1e-6)
+    [gradient] = torch.autograd.grad(loss, ends)
+    # By log p: -.2 + .8 * .1 / .9 = -.111111
+    assert (8 * gradient).tolist() == [pytest.approx([-0.111111, 0.0, 0.0, 0.0], abs=1e-5)]
+
+
+def test_sure_ends_and_impossible_ones_have_finite_losses_and_gradients() -> None:
+    ends = torch.tensor([[0.0, -200.0, -200.0]]).requires_grad_()
+    loss = ends_loss(ends, torch.tensor([[0.0, 0.0, -200.0]]), torch.ones(1, 3, dtype=torch.bool), 1)
+    [gradient] = torch.autograd.grad(loss, ends)
+    assert torch.isfinite(loss)
+    assert torch.isfinite(gradient).all()

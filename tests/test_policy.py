@@ -8,7 +8,7 @@ import torch
 
 from tests.training_fixtures import random_answers, tiny_base
 from training.judgements import Answer
-from training.policy import ALPHA, RANK, Policy, reference_logps
+from training.policy import ALPHA, RANK, Policy, reference_logps, reference_logps_and_ends
 from training.reading import answer_sequences
 from training.trunk import SplitModel
 
@@ -54,13 +54,25 @@ def test_policy_and_reference_say_what_the_merged_model_and_the_base_say(policy:
     with torch.no_grad():
         of_policy = policy.logps(trunk, sequences, TEMPERATURE)
         of_base = reference_logps(policy.split, base_states, sequences, TEMPERATURE)
+        ends_of_policy = policy.logps_and_ends(trunk, sequences, TEMPERATURE)
+        ends_of_base = reference_logps_and_ends(policy.split, base_states, sequences, TEMPERATURE)
     merged = _merged_by_hand(policy)
+    assert torch.equal(ends_of_policy[0], of_policy)
+    assert torch.equal(ends_of_base[0], of_base)
     assert float((of_policy - of_base).abs().max()) > 0.05  # the LoRA is felt at all
     for found, model in ((of_policy, merged), (of_base, policy.split.base.model)):
         for row, answer in zip(found, answers, strict=True):
             steps = len(answer.token_ids)
             torch.testing.assert_close(row[:steps], _by_definition(model, answer), atol=1e-4, rtol=0)
             assert not row[steps:].any()
+    stops = sorted(policy.split.base.stop_ids)
+    for ends, model in ((ends_of_policy[1], merged), (ends_of_base[1], policy.split.base.model)):
+        for row, answer in zip(ends, answers, strict=True):
+            ids = torch.tensor([[*answer.prompt_ids, *answer.token_ids]])
+            with torch.no_grad():
+                before = model(ids).logits[0, len(answer.prompt_ids) - 1 : -1]
+            expected = torch.log_softmax(before / TEMPERATURE, -1)[:, stops].logsumexp(-1)
+            torch.testing.assert_close(row[: len(answer.token_ids)], expected, atol=1e-4, rtol=0)
 
 
 def test_the_twin_that_draws_replies_is_the_policy_with_its_lora_merged(policy: Policy) -> None:

@@ -63,6 +63,36 @@ def test_a_fresh_policy_has_no_kl_to_the_initial_model_and_moves_with_the_first_
     assert not torch.equal(after.groups[0].old, after.groups[0].reference)
 
 
+@pytest.mark.parametrize("ends_kept", [0.0, 10.0])
+def test_a_reward_for_going_on_takes_ends_away_unless_they_are_kept(policy: Policy, ends_kept: float) -> None:
+    """Twenty steps against every end that was drawn; how often the replies end then, by the policy's own chances."""
+    answers = draw(policy.split, policy.twin(), [(5, 9, 7)] * 64, DRAWING, torch.Generator().manual_seed(0))
+    rollout = evaluate(policy, random_reward_model(policy.split), answers, DRAWING)
+    settings = critic_settings(1, DRAWING, epochs=20, minibatches=1, k3_limit=1e9, ends_kept=ends_kept)
+    learner = Learner.fresh(policy, [(1,)], settings, 0)
+    learner.policy_optimiser.param_groups[0]["lr"] = 1e-2
+    critic = Critic(policy.split.base.model.config.hidden_size, 0)
+
+    def against_ends(entry: Episodes) -> Episodes:
+        stops = torch.tensor(sorted(policy.split.base.stop_ids))
+        group, steps = entry.group, entry.advantages.shape[1]
+        drawn = group.sequences.unpack(torch.isin(group.sequences.response_ids(), stops).float())[:, :steps]
+        return replace(entry, advantages=0.1 * group.sequences.is_response[:, :steps] - 2.0 * drawn)
+
+    episodes = [against_ends(e) for e in estimate_advantages(rollout, critic, settings, 0.0)]
+    figures = update_(learner, episodes, settings, Surroundings())
+    chances = []
+    for entry in episodes:
+        group = entry.group
+        with torch.no_grad():
+            _, ends = policy.logps_and_ends(group.trunk, group.sequences, DRAWING.temperature)
+        mask = group.sequences.is_response
+        chances.append((float(ends.exp()[mask].sum()), float(group.reference_ends.exp()[mask].sum())))
+    left = sum(now for now, _ in chances) / sum(first for _, first in chances)
+    assert left > 0.75 if ends_kept else left < 0.5
+    assert figures["ends_loss"] > 0.0
+
+
 def test_a_policy_whose_log_probabilities_changed_before_its_first_step_stops_the_night(policy: Policy) -> None:
     rollout = _rollout(policy)
     with torch.no_grad():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.word_probabilities import ROWS, WORDS, token_logps, token_logps_and_entropies
+from training.word_probabilities import ROWS, WORDS, logps_of_words, token_logps, token_logps_and_entropies
 
 MORE_ROWS, MORE_WORDS = ROWS + 88, 2 * WORDS + 100
 
@@ -39,6 +39,24 @@ def test_log_probabilities_equal_those_of_the_whole_distribution_at_the_temperat
     logps, entropies = token_logps_and_entropies(states, head, ids, 0.7)
     assert torch.equal(logps, ours)  # the ratio of a first minibatch is exactly 1
     torch.testing.assert_close(entropies.double(), -(whole.exp() * whole).sum(-1), **near)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("words", [[7], [7, 30, 2]])
+def test_the_chance_of_given_words_is_that_of_the_whole_distribution_and_so_is_its_gradient(
+    words: list[int], bias: bool
+) -> None:
+    head, states, ids = some(40, MORE_WORDS, bias=bias)
+    ids[:3] = torch.tensor([7, 30, 2])  # also where one of them was drawn
+    states.requires_grad_()
+    whole = torch.log_softmax(head(states).double() / 0.7, -1)
+    plain = whole[:, words].logsumexp(-1)
+    ours = logps_of_words(token_logps(states, head, ids, 0.7), states, head, ids, words, 0.7)
+    torch.testing.assert_close(ours.double(), plain, atol=1e-4, rtol=1e-4)
+    weights = torch.linspace(-1, 1, 40)
+    [expected] = torch.autograd.grad((plain * weights).sum(), states)
+    [gradient] = torch.autograd.grad((ours * weights).sum(), states)
+    torch.testing.assert_close(gradient, expected, atol=1e-4, rtol=1e-3)
 
 
 def test_bfloat16_keeps_its_digits_and_gives_float32() -> None:

@@ -67,6 +67,19 @@ def policy_loss(new: Tensor, old: Tensor, advantages: Tensor, is_response: Tenso
     return torch.where(is_response, losses, 0.0).sum() / count
 
 
+def ends_loss(ends: Tensor, reference_ends: Tensor, is_response: Tensor, count: int) -> Tensor:
+    """KL from the initial model's chance that a reply ends here to the policy's, where that is lower. -> scalar.
+
+    `ends`, `reference_ends`: log-probabilities [batch, steps] of the tokens that end a reply. Ending more often than
+    the initial model costs nothing.
+    """
+    ends, reference_ends = (logps.clamp(-30.0, -1e-6) for logps in (ends, reference_ends))
+    chance = reference_ends.exp()
+    goes_on = torch.log1p(-chance) - torch.log1p(-ends.exp())
+    kl = chance * (reference_ends - ends) + (1 - chance) * goes_on
+    return torch.where(is_response & (ends < reference_ends), kl, 0.0).sum() / count
+
+
 def value_loss(
     values: Tensor, old_values: Tensor, returns: Tensor, is_response: Tensor, clip: float, count: int
 ) -> Tensor:

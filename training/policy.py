@@ -12,7 +12,7 @@ from nightschool.errors import DamagedVersion
 from nightschool.version_folder import merge_tensors
 from training.sequences import Sequences
 from training.trunk import SplitModel, save_adapter
-from training.word_probabilities import token_logps, token_logps_and_entropies
+from training.word_probabilities import logps_of_words, token_logps, token_logps_and_entropies
 
 RANK, ALPHA = 16, 32
 
@@ -61,6 +61,11 @@ class Policy:
         states = self.split.top(self._top, trunk_states)
         return _packed_logps(self.split, states, sequences, temperature)
 
+    def logps_and_ends(self, trunk_states: Tensor, sequences: Sequences, temperature: float) -> tuple[Tensor, Tensor]:
+        """`logps`, and at the same places the log-probability that the reply ends. -> [batch, steps] each."""
+        states = self.split.top(self._top, trunk_states)
+        return _logps_and_ends(self.split, states, sequences, temperature)
+
     @torch.no_grad()
     def logps_and_entropy(self, trunk_states: Tensor, sequences: Sequences, temperature: float) -> tuple[Tensor, float]:
         """`logps` without gradient, and the mean entropy in nats over the response tokens, from one pass."""
@@ -82,6 +87,22 @@ class Policy:
 def reference_logps(split: SplitModel, base_states: Tensor, sequences: Sequences, temperature: float) -> Tensor:
     """The initial model's log-probabilities, from its final states, by the same code. -> [batch, steps]."""
     return _packed_logps(split, base_states, sequences, temperature)
+
+
+def reference_logps_and_ends(
+    split: SplitModel, base_states: Tensor, sequences: Sequences, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """The initial model's `Policy.logps_and_ends`, from its final states, by the same code. -> [batch, steps] each."""
+    return _logps_and_ends(split, base_states, sequences, temperature)
+
+
+def _logps_and_ends(
+    split: SplitModel, states: Tensor, sequences: Sequences, temperature: float
+) -> tuple[Tensor, Tensor]:
+    before, head, ids = sequences.at_responses(states, shift=-1), split.base.model.lm_head, sequences.response_ids()
+    logps = token_logps(before, head, ids, temperature)
+    ends = logps_of_words(logps, before, head, ids, sorted(split.base.stop_ids), temperature)
+    return sequences.unpack(logps), sequences.unpack(ends)
 
 
 def _packed_logps(split: SplitModel, states: Tensor, sequences: Sequences, temperature: float) -> Tensor:

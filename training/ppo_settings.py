@@ -53,6 +53,8 @@ class PpoSettings:
     fewer do."""
     missing_end_steps: int = 4
     """Steps in which it gets there, of which one is paid from the start; 0: all of it is always paid."""
+    ends_kept: float = 10.0
+    """Weight of the loss on ending less often than the initial model, token by token; ending more often is free."""
     critic_pretraining: int = 100
     k3_limit: float = 0.1
     """Epochs of an iteration end when the policy has moved this far from the one that drew the replies."""

@@ -9,7 +9,7 @@ import torch
 from training.episodes import Episodes, estimate_advantages, known_so_far
 from training.gradients import OneProcess
 from training.learner import Learner
-from training.losses import k3, policy_loss, value_loss
+from training.losses import ends_loss, k3, policy_loss, value_loss
 from training.ppo_settings import Baseline, PpoSettings
 from training.ptx import Example, ptx_loss
 from training.rollout import Rollout, Scorer
@@ -71,7 +71,7 @@ def step_(
     """One step of both optimisers; losses are divided by the token count of the whole minibatch."""
     learner.policy_optimiser.zero_grad()
     learner.critic_optimiser.zero_grad()
-    figures = {"policy_loss": 0.0, "clip_fraction": 0.0, "k3": 0.0}
+    figures = {"policy_loss": 0.0, "ends_loss": 0.0, "clip_fraction": 0.0, "k3": 0.0}
     if settings.baseline is Baseline.CRITIC:
         figures["value_loss"] = 0.0
     for number, entry in enumerate(minibatch):
@@ -125,15 +125,17 @@ def policy_part_(
 ) -> dict[str, float]:
     """Add one group's gradient to the policy's."""
     group, mask = entry.group, entry.group.sequences.is_response
-    new = learner.policy.logps(group.trunk, group.sequences, settings.drawing.temperature)
+    new, ends = learner.policy.logps_and_ends(group.trunk, group.sequences, settings.drawing.temperature)
     if first:
         learner.watch.first_ratio(new.detach()[mask], group.old[mask])
     loss = policy_loss(new, group.old, entry.advantages, mask, settings.clip, count)
-    around.gradients.backward(loss)
+    of_ends = ends_loss(ends, group.reference_ends, mask, count)
+    around.gradients.backward(loss + settings.ends_kept * of_ends)
     with torch.no_grad():
         ratio = torch.exp(new - group.old)[mask]
         return {
             "policy_loss": float(loss.detach()),
+            "ends_loss": float(of_ends.detach()),
             "clip_fraction": float(((ratio - 1).abs() > settings.clip).float().sum() / count),
             "k3": float(k3(group.old, new)[mask].sum()),
         }

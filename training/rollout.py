@@ -15,7 +15,7 @@ from torch import Tensor
 from nightschool.sampling import sample_batch
 from training.critic import critic_features
 from training.judgements import Answer
-from training.policy import Policy, reference_logps
+from training.policy import Policy, reference_logps_and_ends
 from training.reading import answer_sequences, stacked, trunk_states
 from training.reward_model import GROUP, Judged
 from training.sequences import Sequences, groups_by_length
@@ -45,9 +45,9 @@ class Scorer(Protocol):
 class RolloutGroup:
     """Replies that share one padded layout, kept through all epochs.
 
-    rows [batch]: their places in the rollout; trunk [batch, width, size]; old, reference [batch, steps]; features
-    [batch, steps, size + 2]; scores, watched, finished [batch]. `scores` are within limits and without the penalty,
-    `watched` those of a scorer that only looks on.
+    rows [batch]: their places in the rollout; trunk [batch, width, size]; old, reference, reference_ends (of the tokens
+    that end a reply) [batch, steps]; features [batch, steps, size + 2]; scores, watched, finished [batch]. `scores` are
+    within limits and without the penalty, `watched` those of a scorer that only looks on.
     """
 
     rows: Tensor
@@ -55,6 +55,7 @@ class RolloutGroup:
     trunk: Tensor
     old: Tensor
     reference: Tensor
+    reference_ends: Tensor
     features: Tensor
     judged: Judged
     scores: Tensor
@@ -210,12 +211,14 @@ def _evaluate_group(
     judged = scorer.judge(split, answers, sequences, trunk, base_states)
     before = sequences.unpack(sequences.at_responses(base_states, shift=-1).float())
     old, entropy = policy.logps_and_entropy(trunk, sequences, drawing.temperature)
+    reference, reference_ends = reference_logps_and_ends(split, base_states, sequences, drawing.temperature)
     return RolloutGroup(
         rows=torch.tensor(rows),
         sequences=sequences,
         trunk=trunk,
         old=old,
-        reference=reference_logps(split, base_states, sequences, drawing.temperature),
+        reference=reference,
+        reference_ends=reference_ends,
         features=critic_features(before, judged.running, drawing.max_new_tokens),
         judged=judged,
         scores=judged.scores.clamp(-SCORE_LIMIT, SCORE_LIMIT),

@@ -1,5 +1,6 @@
 """Probabilities of drawn tokens under the output layer's softmax, without ever holding the logits of all words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,6 +27,23 @@ def token_logps_and_entropies(
     logps, _, entropies = _read_words(states, head.weight, head.bias, ids, temperature, wants_entropies=True)
     assert entropies is not None
     return logps, entropies
+
+
+def logps_of_words(
+    logps: Tensor, states: Tensor, head: nn.Linear, ids: Tensor, words: Sequence[int], temperature: float
+) -> Tensor:
+    """Log-probability that the next token is one of `words`, where `logps` [tokens] is that of `ids`. -> [tokens].
+
+    It differs from the drawn token's by their logits alone, so no other word is read. Differentiable in `states`.
+    """
+    weight, bias = head.weight.float(), head.bias
+    found = []
+    for word in words:
+        lead = (states.float() * (weight[word] - weight[ids])).sum(-1)
+        if bias is not None:
+            lead = lead + (bias[word] - bias[ids]).float()
+        found.append(logps + lead / temperature)
+    return torch.stack(found).logsumexp(0)
 
 
 class _SelectedLogProbs(torch.autograd.Function):
