@@ -53,7 +53,7 @@ class PpoSettings:
     fewer do."""
     missing_end_steps: int = 4
     """Steps in which it gets there, of which one is paid from the start; 0: all of it is always paid."""
-    ends_kept: float = 10.0
+    ends_kept: float = 3.0
     """Weight of the loss on ending less often than the initial model, token by token; ending more often is free."""
     critic_pretraining: int = 100
     k3_limit: float = 0.1

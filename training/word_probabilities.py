@@ -36,10 +36,10 @@ def logps_of_words(
 
     It differs from the drawn token's by their logits alone, so no other word is read. Differentiable in `states`.
     """
-    weight, bias = head.weight.float(), head.bias
+    drawn, bias = head.weight[ids].float(), head.bias
     found = []
     for word in words:
-        lead = (states.float() * (weight[word] - weight[ids])).sum(-1)
+        lead = (states.float() * (head.weight[word].float() - drawn)).sum(-1)
         if bias is not None:
             lead = lead + (bias[word] - bias[ids]).float()
         found.append(logps + lead / temperature)
