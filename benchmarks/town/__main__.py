@@ -61,8 +61,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--exam", type=int, default=128, help="unseen prompts of the measurement, at most 128")
     parser.add_argument(
         "--indoors", action="store_true",
-        help="people use the chat's rooms without its server, their answers drawn many at a time: the same rules, days "
-        "many times shorter",
+        help="people use the chat's rooms without its server, their answers drawn many at a time: the same rules, "
+        "shorter days",
     )  # fmt: skip
     parser.add_argument("--model", help="embedded, a Hugging Face id, or a model folder")
     parser.add_argument(
