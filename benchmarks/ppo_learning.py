@@ -41,7 +41,7 @@ from training.judgements import Answer
 from training.learner import Learner
 from training.policy import Policy
 from training.ppo import train
-from training.ppo_settings import Baseline, Credit, PpoSettings
+from training.ppo_settings import Baseline, Credit, PpoSettings, Step
 from training.ppo_update import Surroundings
 from training.reading import read_texts
 from training.reward_fit import cross_validate, fit_head, make_batch, smoothing_of
@@ -126,10 +126,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--iterations", type=int, default=16, help="of 64 episodes")
     parser.add_argument("--layers", default=str(load_settings().lora_layers), help="upper layers with a LoRA, or all")
     usual = PpoSettings(1, DRAWING)
+    parser.add_argument("--step", type=Step, choices=list(Step), default=usual.step)
     parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)
+    parser.add_argument("--pace", type=float, default=usual.pace, help="share of the target of drift that is aimed at")
     parser.add_argument("--epochs", type=int, default=usual.epochs)
     parser.add_argument("--beta", type=float, default=usual.beta)
     parser.add_argument("--lam", type=float, default=usual.lam)
+    parser.add_argument("--gamma", type=float, help=f"discount a token (known reward: 1; fitted: {usual.gamma})")
     parser.add_argument("--kl-night", type=float, help="bound on drift in nats (known reward: 20; fitted: a night's)")
     parser.add_argument("--credit", type=Credit, choices=list(Credit), default=usual.credit)
     parser.add_argument("--baseline", type=Baseline, choices=list(Baseline), default=usual.baseline)
@@ -154,12 +157,17 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
     gold = GoldScorer(base.tokenizer, TASTES[taste], initial)
     scorer: Scorer = gold if words.reward == "known" else fitted(split, taste, seed, words.pairs, initial)
     usual = PpoSettings(1, DRAWING)
+    # A known reward stands at the last token, a fitted one's shares at each.
+    gamma = words.gamma or (1.0 if words.reward == "known" else usual.gamma)
     bound = words.kl_night or (DRIFT_OF_KNOWN if words.reward == "known" else usual.kl_night)
     settings = PpoSettings(
         iterations=words.iterations,
         drawing=DRAWING,
         seconds=60 * words.minutes * BOX_CORES / min(threads_of(words.jobs), BOX_CORES),
+        step=words.step,
         learning_rate=words.learning_rate,
+        pace=words.pace if words.step is Step.MOMENTUM else 0.0,
+        gamma=gamma,
         epochs=words.epochs,
         beta=words.beta,
         lam=words.lam,

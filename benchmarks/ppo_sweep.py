@@ -17,17 +17,20 @@ from benchmarks.ppo_learning import arguments, trial_of
 
 VARIANTS: dict[str, list[str]] = {
     "as_shipped": [],
-    "rate_1e-3": ["--learning-rate", "1e-3"],
-    "rate_6e-3": ["--learning-rate", "6e-3"],
+    "length_6e-3": ["--learning-rate", "6e-3", "--pace", "0"],
+    "length_2.4e-2": ["--learning-rate", "2.4e-2", "--pace", "0"],
+    "adam_3e-3": ["--step", "adam", "--learning-rate", "3e-3"],
+    "adam_1.7e-3": ["--step", "adam", "--learning-rate", "1.7e-3"],
     "epochs_2": ["--epochs", "2"],
     "epochs_4": ["--epochs", "4"],
-    "epochs_4_rate_5e-4": ["--epochs", "4", "--learning-rate", "5e-4"],
+    "adam_5e-4_epochs_4": ["--step", "adam", "--epochs", "4", "--learning-rate", "5e-4"],
     "beta_0.03": ["--beta", "0.03"],
     "beta_0.3": ["--beta", "0.3"],
     "critic_lambda_1": ["--baseline", "critic", "--lam", "1"],
     "critic_lambda_0.95": ["--baseline", "critic", "--lam", "0.95"],
     "critic_lambda_0.8": ["--baseline", "critic", "--lam", "0.8"],
     "score_at_the_end": ["--credit", "end"],
+    "replies_4": ["--replies", "4"],
     "layers_8": ["--layers", "8"],
 }
 TOLD = ("gold_before", "gold_after", "win_rate", "finished_after", "kl", "cpu_seconds_ppo", "episodes")

@@ -37,7 +37,7 @@ from nightschool.records import Message
 from nightschool.settings import load_settings
 from training.policy import Policy
 from training.ppo import run_ppo
-from training.ppo_settings import Baseline, Credit, PpoSettings
+from training.ppo_settings import Baseline, Credit, PpoSettings, Step
 from training.reward_model import RewardHead, RewardModel, load_head, save_head
 from training.rollout import Drawing, draw
 from training.trunk import TOP_LAYERS, SplitModel
@@ -60,6 +60,10 @@ class Size:
             drawing=DRAWING,
             episodes=self.episodes,
             epochs=4,
+            step=Step.ADAM,
+            learning_rate=3e-3,
+            pace=0.0,
+            gamma=1.0,
             minibatches=4,
             credit=Credit.END,
             missing_end_steps=0,

@@ -20,7 +20,7 @@ from training.judgements import Answer
 from training.learner import Learner
 from training.policy import Policy
 from training.ppo import train
-from training.ppo_settings import Baseline, Credit, PpoSettings
+from training.ppo_settings import Baseline, Credit, PpoSettings, Step
 from training.ppo_update import Surroundings
 from training.reading import answer_sequences
 from training.reward_model import Judged
@@ -141,8 +141,9 @@ def with_critic(settings: PpoSettings) -> PpoSettings:
 
 
 def as_shipped(settings: PpoSettings) -> PpoSettings:
-    """Each token its share, compared with the other replies to the prompt."""
-    return replace(settings, credit=Credit.DENSE, baseline=Baseline.GROUP, replies=128)
+    """Each token its share, compared with the other replies to the prompt; steps along the mean of the gradients."""
+    grouped = replace(settings, credit=Credit.DENSE, baseline=Baseline.GROUP, replies=128)
+    return replace(grouped, step=Step.MOMENTUM, learning_rate=0.05)
 
 
 def solve(

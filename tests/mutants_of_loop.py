@@ -7,10 +7,12 @@ _episodes = mutants_of("training/episodes.py", "tests/test_episodes.py", "tests/
 _update = mutants_of("training/ppo_update.py", "tests/test_ppo.py", "tests/test_invariants.py")
 _shortening = mutants_of("training/shortening.py", "tests/test_shortening.py")
 _stages = mutants_of("training/night_stages.py", "tests/test_night_stages.py")
-_loop = mutants_of("training/ppo.py", "tests/test_ppo.py", "tests/test_learner.py")
+_loop = mutants_of("training/ppo.py", "tests/test_ppo.py", "tests/test_learner.py", "tests/test_steps.py")
 _learner_beta = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "penalty_falls")
 _taken_back = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "taken_back")
 _learner = mutants_of("training/learner.py", "tests/test_learner.py")
+_learner_steps = mutants_of("training/learner.py", "tests/test_steps.py")
+_gradients = mutants_of("training/gradients.py", "tests/test_steps.py")
 _rules = mutants_of("training/invariants.py", "tests/test_invariants.py")
 _ptx = mutants_of("training/ptx.py", "tests/test_ptx.py")
 _critic = mutants_of("training/critic.py", "tests/test_ppo.py")
@@ -106,11 +108,31 @@ LOOP_MUTANTS = (
     ),
     _loop("the onlooker is not heard", "elif overoptimised(history):", "elif False:"),
     _loop("beta never moves", "        learner.kl_control.update_(rollout.mean_kl(), settings.episodes)\n", ""),
+    _loop("the learning rate does not fall", "return rate * falling(len(history), settings.iterations)", "return rate"),
     _loop(
-        "the learning rate does not fall",
-        "settings.learning_rate * falling(iteration, settings.iterations)",
-        "settings.learning_rate",
+        "a course that is there at once", "settings.kl_target * drifted(iteration, iterations)", "settings.kl_target"
     ),
+    _loop(
+        "a course as if steps did not fall",
+        "(1 - falling(iteration, iterations) ** 2) ** 1.5",
+        "iteration / iterations",
+    ),
+    _loop("a night's course told from the initial model", 'figures["kl"] - history[0]["kl"]', 'figures["kl"]'),
+    _loop("too far is gone farther", "rate *= min(max(off", "rate /= min(max(off"),
+    _loop("all is made up for at once", "off**0.25", "off**0.5"),
+    _loop("steps grow without bound", ", 1 / PACE_CHANGES), PACE_CHANGES)", ", 1 / PACE_CHANGES), 1e9)"),
+    _loop("steps shrink without bound", "max(off**0.25, 1 / PACE_CHANGES)", "max(off**0.25, 0.0)"),
+    _loop("chance is taken for drift", "NOISE_OF_DRIFT = 0.2", "NOISE_OF_DRIFT = 0.002"),
+    _loop("a pace where none is asked for", "history[1:] if settings.pace else ()", "history[1:]"),
+    _update(
+        "steps as long as their gradient",
+        "around.gradients.to_length_one_(learner.policy.weights())",
+        "around.gradients.clip_(learner.policy.weights(), 1.0)",
+    ),
+    _gradients("lengths are not made one", "gradient.div_(norm or 1.0)", "pass"),
+    _gradients("no gradient divided by nothing", "gradient.div_(norm or 1.0)", "gradient.div_(norm)"),
+    _learner_steps("no momentum", "MOMENTUM = 0.9", "MOMENTUM = 0.0"),
+    _learner_steps("always Adam", "if settings.step is Step.ADAM", "if True"),
     _learner("the generator is not continued", '        self.generator.set_state(tensors["generator"])\n', ""),
     _learner(
         "Adam's moments are not continued",

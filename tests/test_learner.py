@@ -1,5 +1,6 @@
 """Checkpoints: a PPO that was stopped between iterations ends with the very weights of one that was not (oracle 13)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from training.judgements import Answer
 from training.learner import DamagedCheckpoint, Learner, PromptQueue
 from training.policy import Policy
 from training.ppo import train
+from training.ppo_settings import PpoSettings, Step
 from training.ppo_update import Surroundings
 from training.ptx import Example
 from training.rollout import Drawing, Rollout
 from training.trunk import SplitModel
 
 SETTINGS = critic_settings(4, Drawing(0.7, 10), episodes=16, epochs=2, minibatches=2, missing_end_penalty=0.3)
+WITH_MOMENTUM = replace(SETTINGS, step=Step.MOMENTUM, learning_rate=0.1, pace=1.0)
 PROMPTS = [answer.prompt_ids for answer in random_answers(24)]
 EXAMPLES = [Example(Answer((5, 6, 7), (8, 9, 2)), 1.0), Example(Answer((5, 6), (3, 2)), 0.5)]
 
@@ -25,40 +28,48 @@ class _Killed(Exception):
     pass
 
 
-def _learner(folder: Path, seed: int = 3) -> Learner:
+def _learner(folder: Path, seed: int = 3, settings: PpoSettings = SETTINGS) -> Learner:
     policy = Policy(SplitModel(tiny_base(folder), top_layers=2), seed)
-    return Learner.fresh(policy, PROMPTS, SETTINGS, seed, first_night=True)
+    return Learner.fresh(policy, PROMPTS, settings, seed, first_night=True)
 
 
-def _train(learner: Learner, *, checkpoint: Path | None = None, die_after: int | None = None) -> None:
+def _train(
+    learner: Learner,
+    *,
+    settings: PpoSettings = SETTINGS,
+    checkpoint: Path | None = None,
+    die_after: int | None = None,
+) -> None:
     def keep(iteration: int, rollout: Rollout, learner: Learner) -> None:
         if checkpoint is not None:
             learner.save(checkpoint)
         if iteration == die_after:
             raise _Killed
 
-    train(learner, random_reward_model(learner.policy.split), SETTINGS, Surroundings(keep=keep, examples=EXAMPLES))
+    train(learner, random_reward_model(learner.policy.split), settings, Surroundings(keep=keep, examples=EXAMPLES))
 
 
 def _untimed(learner: Learner) -> list[dict[str, float]]:
     return [{name: value for name, value in row.items() if "seconds" not in name} for row in learner.history]
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, WITH_MOMENTUM], ids=["adam", "momentum"])
 @pytest.mark.parametrize("die_after", [1, 3])
 def test_continued_from_a_checkpoint_it_ends_with_the_same_weights_to_the_last_bit(
-    tmp_path: Path, die_after: int
+    tmp_path: Path, die_after: int, settings: PpoSettings
 ) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        whole = _learner(tmp_path / "a")
-        _train(whole)
+        whole = _learner(tmp_path / "a", settings=settings)
+        _train(whole, settings=settings)
+        killed, checkpoint = _learner(tmp_path / "b", settings=settings), tmp_path / "ppo.safetensors"
         with pytest.raises(_Killed):
-            _train(_learner(tmp_path / "b"), checkpoint=tmp_path / "ppo.safetensors", die_after=die_after)
-        resumed = _learner(tmp_path / "c")
-        resumed.load_(tmp_path / "ppo.safetensors")
+            _train(killed, settings=settings, checkpoint=checkpoint, die_after=die_after)
+        resumed = _learner(tmp_path / "c", settings=settings)
+        resumed.load_(checkpoint)
         assert len(resumed.history) == die_after
-        _train(resumed)
+        _train(resumed, settings=settings)
     finally:
         torch.set_num_threads(threads)
     for name, tensor in whole.policy.tensors().items():

@@ -8,7 +8,7 @@ import torch
 from nightschool.model import BaseModel, load_base
 from tests.tiny import make_tiny_model
 from training.judgements import Answer
-from training.ppo_settings import Baseline, Credit, PpoSettings
+from training.ppo_settings import Baseline, Credit, PpoSettings, Step
 from training.reward_model import RewardHead, RewardModel
 from training.rollout import Drawing
 from training.trunk import SplitModel
@@ -21,7 +21,7 @@ def tiny_base(folder: Path, *, layers: int = 4, dtype: torch.dtype = torch.float
 def critic_settings(iterations: int, drawing: Drawing, **changes: Any) -> PpoSettings:
     """PPO in its first form: the score at the last token, a critic, one reply to each prompt."""
     first: dict[str, Any] = {"credit": Credit.END, "baseline": Baseline.CRITIC, "replies": 1}
-    first |= {"epochs": 4, "learning_rate": 5e-4}
+    first |= {"epochs": 4, "step": Step.ADAM, "learning_rate": 5e-4, "pace": 0.0, "gamma": 1.0}
     return PpoSettings(iterations, drawing, **(first | changes))
 
 

@@ -23,7 +23,9 @@ from training.critic import LEARNING_RATE as CRITIC_RATE
 from training.critic import Critic
 from training.invariants import Watch
 from training.policy import Policy
-from training.ppo_settings import PpoSettings
+from training.ppo_settings import PpoSettings, Step
+
+MOMENTUM = 0.9
 
 
 class DamagedCheckpoint(NightSchoolError):
@@ -81,7 +83,11 @@ class Learner:
         return cls(
             policy=policy,
             critic=critic,
-            policy_optimiser=torch.optim.AdamW(policy.weights(), lr=settings.learning_rate, **adam),
+            policy_optimiser=(
+                torch.optim.AdamW(policy.weights(), lr=settings.learning_rate, **adam)
+                if settings.step is Step.ADAM
+                else torch.optim.SGD(policy.weights(), lr=settings.learning_rate, momentum=MOMENTUM)
+            ),
             critic_optimiser=torch.optim.AdamW(critic.parameters(), lr=CRITIC_RATE, **adam),
             kl_control=AdaptiveKl(
                 settings.beta, settings.kl_target, settings.kl_horizon, low=min(settings.beta, AdaptiveKl.low)

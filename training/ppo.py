@@ -22,6 +22,10 @@ from training.rollout import Scorer, roll_out
 TIME_IS_UP = "the time is used up"
 WATCHED_TOGETHER = 3
 """Iterations whose scores by the onlooker are averaged: of many single ones, chance alone makes one the best."""
+NOISE_OF_DRIFT = 0.2
+"""Nats by which a rollout's mean drift may be off by chance, or early in a night."""
+PACE_CHANGES = 1.5
+"""Factor by which the length of a step changes at most from one iteration to the next."""
 SURELY = 3.0
 """Standard errors by which that average must lie below the best one before."""
 
@@ -43,7 +47,7 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
     """The loop, from wherever the learner is. Raises `TrainingBroken` when an invariant fails."""
     while may_continue_(learner, settings):
         iteration, began = len(learner.history), around.clock()
-        set_learning_rate_(learner, settings.learning_rate * falling(iteration, settings.iterations))
+        set_learning_rate_(learner, learning_rate_now(learner.history, settings))
         learner.watch.weights(learner.policy.weights())
         prompts = learner.queue.take(settings.prompts)
         rollout = roll_out(
@@ -85,6 +89,31 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
     elif overoptimised(history):
         learner.stopped = "the examiner's scores fall while the reward rises"
     return not learner.stopped
+
+
+def learning_rate_now(history: Sequence[dict[str, float]], settings: PpoSettings) -> float:
+    """The learning rate after these iterations: it falls to 0 after the last one, and keeps to a course where there is
+    a `pace`.
+
+    How far a step of one length moves replies depends on the model and on how alike the steps are. Drift grows with the
+    square of the length, so half of what a rollout is off the course is made up for at once.
+    """
+    rate, iterations = settings.learning_rate, settings.iterations
+    for iteration, figures in enumerate(history[1:] if settings.pace else (), 1):
+        wanted = settings.pace * settings.kl_target * drifted(iteration, iterations)
+        drift = max(figures["kl"] - history[0]["kl"], 0.0)
+        off = (wanted + NOISE_OF_DRIFT) / (drift + NOISE_OF_DRIFT)
+        rate *= min(max(off**0.25, 1 / PACE_CHANGES), PACE_CHANGES)
+    return rate * falling(len(history), iterations)
+
+
+def drifted(iteration: int, iterations: int) -> float:
+    """Share of a night's drift after so many iterations.
+
+    Steps that fall to 0 have gone 1 - (1 - x)^2 of their way after the share x of them; drift grows with the way where
+    steps have nothing in common, with its square where they are alike, and here with the power between.
+    """
+    return (1 - falling(iteration, iterations) ** 2) ** 1.5
 
 
 def falling(iteration: int, iterations: int) -> float:

@@ -21,6 +21,13 @@ class Baseline(StrEnum):
     GROUP = "group"  # the other replies to the same prompt
 
 
+class Step(StrEnum):
+    """What an update's step does with the gradient."""
+
+    MOMENTUM = "momentum"  # goes a given length along the mean of the last ones (Cutkosky and Mehta 2020)
+    ADAM = "adam"  # each weight goes as far as any other, however little is known of it (Kingma and Ba 2015)
+
+
 @dataclass(frozen=True)
 class PpoSettings:
     """From Schulman et al. 2017, Ziegler et al. 2019 and Ouyang et al. 2022, or from experiments (docs/log.md)."""
@@ -30,12 +37,16 @@ class PpoSettings:
     seconds: float = math.inf
     """Time box: no iteration begins that would probably end after it."""
     episodes: int = 64
-    replies: int = 4
+    replies: int = 8
     """Replies drawn to each prompt of an iteration; the group baseline needs at least 2."""
     epochs: int = 1
     """Over the same replies: an iteration of one takes 0.6 of the time of one of four (docs/log.md, 2026-11-30)."""
     minibatches: int = 4
-    learning_rate: float = 3e-3
+    step: Step = Step.MOMENTUM
+    learning_rate: float = 4e-2
+    """Of Adam; of `Step.MOMENTUM` the length of the first step in the space of the LoRA's weights."""
+    pace: float = 0.8
+    """Later steps are so long that the replies drift this share of `kl_target` in a night; 0: as long as the first."""
     clip: float = 0.2
     credit: Credit = Credit.DENSE
     baseline: Baseline = Baseline.GROUP
@@ -46,7 +57,7 @@ class PpoSettings:
     """Nats that the replies may drift in one night: an update that takes them beyond is taken back, and the last."""
     kl_total: float = 11.0
     """The same for the drift from the initial model in all nights together; the exam rejects beyond 12."""
-    gamma: float = 1.0
+    gamma: float = 0.97
     lam: float = 1.0
     missing_end_penalty: float = 1.0
     """Of a reply that does not end by itself, in standard deviations of the reward: the most, reached when fewer and
@@ -60,7 +71,7 @@ class PpoSettings:
     """Epochs of an iteration end when the policy has moved this far from the one that drew the replies."""
     ptx: float = 0.1
     """Weight of the loss on texts people wrote or liked, where there are any (PPO-ptx)."""
-    ptx_share: float = 0.3
+    ptx_share: float = 0.1
     """Longest gradient of that loss, beside the reward's of the same step."""
     ptx_texts: int = 4
     """Such texts in each minibatch."""

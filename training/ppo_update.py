@@ -10,7 +10,7 @@ from training.episodes import Episodes, estimate_advantages, known_so_far
 from training.gradients import OneProcess
 from training.learner import Learner
 from training.losses import ends_loss, k3, policy_loss, value_loss
-from training.ppo_settings import Baseline, PpoSettings
+from training.ppo_settings import Baseline, PpoSettings, Step
 from training.ptx import Example, ptx_loss
 from training.rollout import Rollout, Scorer
 
@@ -85,7 +85,10 @@ def step_(
         figures["ptx_loss"] = imitate_(learner, settings, around)
     if first:
         learner.watch.gradients(trained_parts(learner, settings))
-    figures["gradient_norm"] = around.gradients.clip_(learner.policy.weights(), 1.0)
+    if settings.step is Step.ADAM:
+        figures["gradient_norm"] = around.gradients.clip_(learner.policy.weights(), 1.0)
+    else:
+        figures["gradient_norm"] = around.gradients.to_length_one_(learner.policy.weights())
     learner.watch.step(**figures)
     learner.policy_optimiser.step()
     if settings.baseline is Baseline.CRITIC:

@@ -58,6 +58,7 @@ class Ceiling:
             iterations=self._effort.iterations,
             drawing=self._drawing,
             seconds=self._effort.ppo_seconds,
+            gamma=1.0,  # the taste's whole worth stands at the last token
             kl_night=DRIFT_OF_KNOWN,
             kl_total=2 * DRIFT_OF_KNOWN,
         )

@@ -1,0 +1,102 @@
+"""How long a step of the policy is: a gradient of length one, its mean over steps, and the pace that lengths follow."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training_fixtures import critic_settings, random_answers, random_reward_model, tiny_base
+from training.episodes import estimate_advantages
+from training.gradients import OneProcess
+from training.learner import Learner
+from training.policy import Policy
+from training.ppo import NOISE_OF_DRIFT, drifted, learning_rate_now
+from training.ppo_settings import PpoSettings, Step
+from training.ppo_update import Surroundings, update_
+from training.rollout import Drawing, evaluate
+from training.trunk import SplitModel
+
+DRAWING = Drawing(0.7, 12)
+SETTINGS = critic_settings(
+    4, DRAWING, epochs=1, minibatches=1, step=Step.MOMENTUM, learning_rate=0.02, ends_kept=0.0, pace=0.5
+)
+
+
+def test_gradients_are_made_as_long_as_one_all_together() -> None:
+    weights = [
+        torch.nn.Parameter(torch.zeros(2)),
+        torch.nn.Parameter(torch.zeros(1)),
+        torch.nn.Parameter(torch.ones(3)),
+    ]
+    weights[0].grad, weights[1].grad = torch.tensor([0.0, 3.0]), torch.tensor([-4.0])
+    assert OneProcess().to_length_one_(weights) == pytest.approx(5.0)
+    assert weights[0].grad.tolist() == pytest.approx([0.0, 0.6])
+    assert weights[1].grad.tolist() == pytest.approx([-0.8])
+    assert weights[2].grad is None
+
+
+def test_no_gradient_stays_none() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    weight.grad = torch.zeros(3)
+    assert OneProcess().to_length_one_([weight]) == 0.0
+    assert weight.grad.tolist() == [0.0, 0.0, 0.0]
+
+
+def _place(policy: Policy) -> torch.Tensor:
+    return torch.cat([weight.detach().flatten().clone() for weight in policy.weights()])
+
+
+def test_a_first_step_has_the_length_that_was_set_and_the_next_goes_on_in_its_direction(tmp_path: Path) -> None:
+    policy = Policy(SplitModel(tiny_base(tmp_path), top_layers=2), 0)
+    learner = Learner.fresh(policy, [(1,)], SETTINGS, 0)
+    places = [_place(policy)]
+    for _ in range(2):
+        rollout = evaluate(policy, random_reward_model(policy.split), random_answers(24), DRAWING)
+        episodes = estimate_advantages(rollout, learner.critic, SETTINGS, 0.1)
+        update_(learner, episodes, SETTINGS, Surroundings())
+        places.append(_place(policy))
+    first, second = places[1] - places[0], places[2] - places[1]
+    assert float(first.norm()) == pytest.approx(0.02, rel=1e-4)
+    along = float(second @ first) / float(first.norm()) ** 2
+    assert 1.5 < along <= 1.9 + 1e-3  # its own step, and nine tenths of the one before
+    assert float((second - 0.9 * first).norm()) == pytest.approx(0.02, rel=1e-3)
+
+
+def _rate(*drifts: float, settings: PpoSettings = SETTINGS) -> float:
+    return learning_rate_now([{"kl": each} for each in drifts], settings)
+
+
+def test_a_nights_drift_follows_the_way_of_steps_that_fall_to_nothing() -> None:
+    assert drifted(0, 4) == 0.0
+    assert drifted(2, 4) == pytest.approx(0.75**1.5)  # 1 - 1/4 of the way
+    assert drifted(4, 4) == 1.0
+
+
+def test_a_step_gets_shorter_where_replies_drift_beyond_their_course_and_longer_where_they_lag() -> None:
+    course = 0.5 * 6.0 * drifted(1, 4)  # half of six nats in all
+    assert _rate() == pytest.approx(0.02)
+    assert _rate(1.0) == pytest.approx(0.02 * 0.75)  # the night begins here, whatever was before it
+    assert _rate(1.0, 1.0 + course) == pytest.approx(0.02 * 0.5)
+    far = 1.0 + 4 * (course + NOISE_OF_DRIFT) - NOISE_OF_DRIFT  # four times is a step of twice the length
+    assert _rate(1.0, far) == pytest.approx(0.02 * 0.5 / 2**0.5)
+    near = 1.0 + (course + NOISE_OF_DRIFT) / 4 - NOISE_OF_DRIFT
+    assert _rate(1.0, near) == pytest.approx(0.02 * 0.5 * 2**0.5)
+    assert _rate(1.0, 1e4) == pytest.approx(0.02 * 0.5 / 1.5)
+    assert _rate(1.0, 0.0) == _rate(1.0, 1.0)  # less than nothing is chance
+    assert _rate(1.0, 1e4, 1e4) == pytest.approx(0.02 * 0.25 / 1.5**2)
+
+
+def test_one_rollout_of_chance_changes_little() -> None:
+    long = replace(SETTINGS, iterations=100)
+    assert 0.95 < _rate(0.0, 0.05, settings=long) / 0.0196 < 1.0
+    assert _rate(0.0, 0.0, settings=long) / 0.0196 < 1.05
+
+
+def test_a_model_that_hardly_moves_is_moved_at_last() -> None:
+    assert _rate(*[0.0] * 9, settings=replace(SETTINGS, iterations=10)) > 0.02 * 0.1 * 10
+
+
+def test_without_a_pace_the_rate_only_falls() -> None:
+    plain = replace(SETTINGS, pace=0.0)
+    assert [_rate(*[9.0] * count, settings=plain) for count in range(4)] == pytest.approx([0.02, 0.015, 0.01, 0.005])
