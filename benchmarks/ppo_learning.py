@@ -54,6 +54,10 @@ OF_THE_WHOLE = {"seed", "seeds", "tastes", "json", "plot", "keep"}
 """What is set for all runs together; the rest makes each of them what it is."""
 BOX_CORES = 2
 """Cores that the time box is told for."""
+ADAM_RATE = 3e-3
+"""What nights took while their steps were Adam's (docs/log.md)."""
+COURSE_OF_KNOWN = 12.0
+"""Nats that PPO on a known reward aims at: it cannot be led astray."""
 DRIFT_OF_KNOWN = 20.0
 """A night ends after 8 nats of drift, for its reward model is only right nearby; a known reward is right everywhere."""
 
@@ -127,12 +131,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--layers", default=str(load_settings().lora_layers), help="upper layers with a LoRA, or all")
     usual = PpoSettings(1, DRAWING)
     parser.add_argument("--step", type=Step, choices=list(Step), default=usual.step)
-    parser.add_argument("--learning-rate", type=float, default=usual.learning_rate)
-    parser.add_argument("--pace", type=float, default=usual.pace, help="share of the target of drift that is aimed at")
+    parser.add_argument("--learning-rate", type=float, help=f"usual: {usual.learning_rate}; of Adam {ADAM_RATE}")
+    parser.add_argument("--course", type=float, help="nats of drift aimed at, 0: none (momentum only)")
     parser.add_argument("--epochs", type=int, default=usual.epochs)
     parser.add_argument("--beta", type=float, default=usual.beta)
     parser.add_argument("--lam", type=float, default=usual.lam)
-    parser.add_argument("--gamma", type=float, help=f"discount a token (known reward: 1; fitted: {usual.gamma})")
+    parser.add_argument("--gamma", type=float, help=f"discount a token (fitted reward: {usual.gamma}; else 1)")
     parser.add_argument("--kl-night", type=float, help="bound on drift in nats (known reward: 20; fitted: a night's)")
     parser.add_argument("--credit", type=Credit, choices=list(Credit), default=usual.credit)
     parser.add_argument("--baseline", type=Baseline, choices=list(Baseline), default=usual.baseline)
@@ -157,17 +161,18 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
     gold = GoldScorer(base.tokenizer, TASTES[taste], initial)
     scorer: Scorer = gold if words.reward == "known" else fitted(split, taste, seed, words.pairs, initial)
     usual = PpoSettings(1, DRAWING)
-    # A known reward stands at the last token, a fitted one's shares at each.
-    gamma = words.gamma or (1.0 if words.reward == "known" else usual.gamma)
-    bound = words.kl_night or (DRIFT_OF_KNOWN if words.reward == "known" else usual.kl_night)
+    known = words.reward == "known"
+    gamma = usual.gamma if words.credit is Credit.DENSE and not known else 1.0
+    course = (COURSE_OF_KNOWN if known else usual.course) if words.step is Step.MOMENTUM else 0.0
+    bound = words.kl_night or (DRIFT_OF_KNOWN if known else usual.kl_night)
     settings = PpoSettings(
         iterations=words.iterations,
         drawing=DRAWING,
         seconds=60 * words.minutes * BOX_CORES / min(threads_of(words.jobs), BOX_CORES),
         step=words.step,
-        learning_rate=words.learning_rate,
-        pace=words.pace if words.step is Step.MOMENTUM else 0.0,
-        gamma=gamma,
+        learning_rate=words.learning_rate or (usual.learning_rate if words.step is Step.MOMENTUM else ADAM_RATE),
+        course=course if words.course is None else words.course,
+        gamma=gamma if words.gamma is None else words.gamma,
         epochs=words.epochs,
         beta=words.beta,
         lam=words.lam,

@@ -1,7 +1,8 @@
 """Settings of PPO, one changed at a time: `python -m benchmarks.ppo_sweep [--quick] [--seed N] [--json]` (an hour).
 
-Each is a short run of `benchmarks.ppo_learning` with a known reward (brevity): learning rate, epochs, beta, lambda (of
-the critic's advantages; the other replies as the baseline have none), layers, and where the score is paid. A run is
+Each is a short run of `benchmarks.ppo_learning` with a known reward (brevity): Adam's steps, the course of
+drift, epochs, beta, lambda (of the critic's advantages; the other replies as the baseline have none), replies to a
+prompt, layers, and where the score is paid. A run is
 kept in `--keep FOLDER` when it ends, and the command given again does only what is missing there.
 """
 
@@ -17,8 +18,8 @@ from benchmarks.ppo_learning import arguments, trial_of
 
 VARIANTS: dict[str, list[str]] = {
     "as_shipped": [],
-    "length_6e-3": ["--learning-rate", "6e-3", "--pace", "0"],
-    "length_2.4e-2": ["--learning-rate", "2.4e-2", "--pace", "0"],
+    "course_6": ["--course", "6"],
+    "no_course": ["--course", "0"],
     "adam_3e-3": ["--step", "adam", "--learning-rate", "3e-3"],
     "adam_1.7e-3": ["--step", "adam", "--learning-rate", "1.7e-3"],
     "epochs_2": ["--epochs", "2"],

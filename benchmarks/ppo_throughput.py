@@ -62,7 +62,7 @@ class Size:
             epochs=4,
             step=Step.ADAM,
             learning_rate=3e-3,
-            pace=0.0,
+            course=0.0,
             gamma=1.0,
             minibatches=4,
             credit=Credit.END,

@@ -19,7 +19,7 @@ from training.rollout import Drawing, Rollout
 from training.trunk import SplitModel
 
 SETTINGS = critic_settings(4, Drawing(0.7, 10), episodes=16, epochs=2, minibatches=2, missing_end_penalty=0.3)
-WITH_MOMENTUM = replace(SETTINGS, step=Step.MOMENTUM, learning_rate=0.1, pace=1.0)
+WITH_MOMENTUM = replace(SETTINGS, step=Step.MOMENTUM, learning_rate=0.1, course=5.0)
 PROMPTS = [answer.prompt_ids for answer in random_answers(24)]
 EXAMPLES = [Example(Answer((5, 6, 7), (8, 9, 2)), 1.0), Example(Answer((5, 6), (3, 2)), 0.5)]
 
@@ -111,6 +111,13 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path: Path) -> None
     path.write_bytes(b"nonsense")
     with pytest.raises(DamagedCheckpoint, match="start a new night"):
         learner.load_(path)
+
+
+def test_a_night_begun_with_other_steps_is_not_continued_with_these(tmp_path: Path) -> None:
+    path = tmp_path / "ppo.safetensors"
+    _learner(tmp_path).save(path)
+    with pytest.raises(DamagedCheckpoint, match=r"steps of another kind.*start a new night"):
+        _learner(tmp_path / "again", settings=WITH_MOMENTUM).load_(path)
 
 
 def test_a_queue_goes_on_at_its_place(tmp_path: Path) -> None:

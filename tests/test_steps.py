@@ -19,7 +19,7 @@ from training.trunk import SplitModel
 
 DRAWING = Drawing(0.7, 12)
 SETTINGS = critic_settings(
-    4, DRAWING, epochs=1, minibatches=1, step=Step.MOMENTUM, learning_rate=0.02, ends_kept=0.0, pace=0.5
+    4, DRAWING, epochs=1, minibatches=1, step=Step.MOMENTUM, learning_rate=0.02, ends_kept=0.0, course=3.0
 )
 
 
@@ -74,7 +74,7 @@ def test_a_nights_drift_follows_the_way_of_steps_that_fall_to_nothing() -> None:
 
 
 def test_a_step_gets_shorter_where_replies_drift_beyond_their_course_and_longer_where_they_lag() -> None:
-    course = 0.5 * 6.0 * drifted(1, 4)  # half of six nats in all
+    course = 3.0 * drifted(1, 4)
     assert _rate() == pytest.approx(0.02)
     assert _rate(1.0) == pytest.approx(0.02 * 0.75)  # the night begins here, whatever was before it
     assert _rate(1.0, 1.0 + course) == pytest.approx(0.02 * 0.5)
@@ -84,6 +84,7 @@ def test_a_step_gets_shorter_where_replies_drift_beyond_their_course_and_longer_
     assert _rate(1.0, near) == pytest.approx(0.02 * 0.5 * 2**0.5)
     assert _rate(1.0, 1e4) == pytest.approx(0.02 * 0.5 / 1.5)
     assert _rate(1.0, 0.0) == _rate(1.0, 1.0)  # less than nothing is chance
+    assert _rate(0.0, 0.0) == pytest.approx(0.02 * 0.5 * 1.5)
     assert _rate(1.0, 1e4, 1e4) == pytest.approx(0.02 * 0.25 / 1.5**2)
 
 
@@ -93,10 +94,19 @@ def test_one_rollout_of_chance_changes_little() -> None:
     assert _rate(0.0, 0.0, settings=long) / 0.0196 < 1.05
 
 
-def test_a_model_that_hardly_moves_is_moved_at_last() -> None:
-    assert _rate(*[0.0] * 9, settings=replace(SETTINGS, iterations=10)) > 0.02 * 0.1 * 10
+def test_a_model_that_hardly_moves_is_moved_at_last_but_not_without_bound() -> None:
+    assert _rate(*[0.0] * 6, settings=replace(SETTINGS, iterations=10)) > 0.02 * 0.4 * 4
+    assert _rate(*[0.0] * 19, settings=replace(SETTINGS, iterations=20)) == pytest.approx(0.02 * 0.05 * 8)
 
 
-def test_without_a_pace_the_rate_only_falls() -> None:
-    plain = replace(SETTINGS, pace=0.0)
+def test_a_night_that_begins_far_away_aims_at_what_is_left_of_all_nights() -> None:
+    late = replace(SETTINGS, kl_total=11.0)
+    left = 1.0 * drifted(1, 4)
+    assert _rate(10.0, 10.0 + left, settings=late) == pytest.approx(0.02 * 0.5)
+    assert _rate(12.0, 12.0, settings=late) == pytest.approx(0.02 * 0.5)
+    assert _rate(12.0, 13.0, settings=late) < 0.02 * 0.5
+
+
+def test_without_a_course_the_rate_only_falls() -> None:
+    plain = replace(SETTINGS, course=0.0)
     assert [_rate(*[9.0] * count, settings=plain) for count in range(4)] == pytest.approx([0.02, 0.015, 0.01, 0.005])

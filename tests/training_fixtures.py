@@ -21,7 +21,7 @@ def tiny_base(folder: Path, *, layers: int = 4, dtype: torch.dtype = torch.float
 def critic_settings(iterations: int, drawing: Drawing, **changes: Any) -> PpoSettings:
     """PPO in its first form: the score at the last token, a critic, one reply to each prompt."""
     first: dict[str, Any] = {"credit": Credit.END, "baseline": Baseline.CRITIC, "replies": 1}
-    first |= {"epochs": 4, "step": Step.ADAM, "learning_rate": 5e-4, "pace": 0.0, "gamma": 1.0}
+    first |= {"epochs": 4, "step": Step.ADAM, "learning_rate": 5e-4, "course": 0.0, "gamma": 1.0}
     return PpoSettings(iterations, drawing, **(first | changes))
 
 

@@ -1,6 +1,6 @@
 """The seam through which the update takes its gradients: one process here.
 
-An engine that spreads the work (Accelerate) gives the same three methods: gradients and counts summed over its
+An engine that spreads the work (Accelerate) gives the same methods: gradients and counts summed over its
 processes. Nothing else in the update knows how many there are.
 """
 

@@ -110,6 +110,7 @@ class Learner:
             "history": self.history,
             "start": dict(self.watch.start),
             "stopped": self.stopped,
+            "step": self._step(),
         }
         metadata = {"state": json.dumps(state)}
         whole_file(path, lambda temporary: save_file(self._tensors(), temporary, metadata=metadata))
@@ -120,6 +121,8 @@ class Learner:
             with safe_open(path, framework="pt") as file:
                 state = json.loads(file.metadata()["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if state.get("step", "AdamW") != self._step():  # there was one kind before it was told
+                raise ValueError("it was made with steps of another kind")
             self._take_over_(tensors)
         except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
             raise DamagedCheckpoint(
@@ -150,6 +153,9 @@ class Learner:
                 index, moment = place.split(".")
                 moments.setdefault(int(index), {})[moment] = value
             optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+
+    def _step(self) -> str:
+        return type(self.policy_optimiser).__name__
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"policy_optimiser": self.policy_optimiser, "critic_optimiser": self.critic_optimiser}

@@ -3,8 +3,9 @@ al. 2019; Ouyang et al. 2022).
 
 Departures: LoRA instead of all weights; the critic reads cached features of the frozen base and has an optimiser of
 its own; the KL horizon acts within one night; a reply that did not end by itself pays a penalty, more of it once
-there are more such replies than at first; the learning rate is that of a LoRA (docs/log.md). The reference is always
-the initial model, so the drift of all nights is bounded.
+there are more such replies than at first; a step goes along the gradient, not Adam's way, and its length follows a
+course of drift; returns are discounted and compared with those of other replies to the prompt (docs/log.md). The
+reference is always the initial model, so the drift of all nights is bounded.
 """
 
 import math
@@ -24,8 +25,10 @@ WATCHED_TOGETHER = 3
 """Iterations whose scores by the onlooker are averaged: of many single ones, chance alone makes one the best."""
 NOISE_OF_DRIFT = 0.2
 """Nats by which a rollout's mean drift may be off by chance, or early in a night."""
-PACE_CHANGES = 1.5
-"""Factor by which the length of a step changes at most from one iteration to the next."""
+RATE_CHANGES = 1.5
+"""Factor by which the learning rate changes at most from one iteration to the next, but for its fall."""
+LONGEST = 8.0
+"""Times the learning rate that was set beyond which no course takes it."""
 SURELY = 3.0
 """Standard errors by which that average must lie below the best one before."""
 
@@ -93,17 +96,19 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
 
 def learning_rate_now(history: Sequence[dict[str, float]], settings: PpoSettings) -> float:
     """The learning rate after these iterations: it falls to 0 after the last one, and keeps to a course where there is
-    a `pace`.
+    one.
 
-    How far a step of one length moves replies depends on the model and on how alike the steps are. Drift grows with the
-    square of the length, so half of what a rollout is off the course is made up for at once.
+    How far a step of one length moves replies depends on the model and on how alike the steps are. Every rollout whose
+    drift since the night began is off the course changes all later lengths, by the fourth root of how far it is off.
     """
     rate, iterations = settings.learning_rate, settings.iterations
-    for iteration, figures in enumerate(history[1:] if settings.pace else (), 1):
-        wanted = settings.pace * settings.kl_target * drifted(iteration, iterations)
-        drift = max(figures["kl"] - history[0]["kl"], 0.0)
+    for iteration, figures in enumerate(history[1:] if settings.course else (), 1):
+        start = history[0]["kl"]
+        wanted = min(settings.course, max(settings.kl_total - start, 0.0)) * drifted(iteration, iterations)
+        drift = max(figures["kl"] - start, 0.0)
         off = (wanted + NOISE_OF_DRIFT) / (drift + NOISE_OF_DRIFT)
-        rate *= min(max(off**0.25, 1 / PACE_CHANGES), PACE_CHANGES)
+        rate *= min(max(off**0.25, 1 / RATE_CHANGES), RATE_CHANGES)
+        rate = min(rate, LONGEST * settings.learning_rate)
     return rate * falling(len(history), iterations)
 
 

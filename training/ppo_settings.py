@@ -24,7 +24,7 @@ class Baseline(StrEnum):
 class Step(StrEnum):
     """What an update's step does with the gradient."""
 
-    MOMENTUM = "momentum"  # goes a given length along the mean of the last ones (Cutkosky and Mehta 2020)
+    MOMENTUM = "momentum"  # all weights together go one length along it, and go on (after Cutkosky and Mehta 2020)
     ADAM = "adam"  # each weight goes as far as any other, however little is known of it (Kingma and Ba 2015)
 
 
@@ -44,9 +44,10 @@ class PpoSettings:
     minibatches: int = 4
     step: Step = Step.MOMENTUM
     learning_rate: float = 4e-2
-    """Of Adam; of `Step.MOMENTUM` the length of the first step in the space of the LoRA's weights."""
-    pace: float = 0.8
-    """Later steps are so long that the replies drift this share of `kl_target` in a night; 0: as long as the first."""
+    """With `Step.MOMENTUM` how far a gradient of length one moves the LoRA's weights in its first step."""
+    course: float = 4.8
+    """Nats that the replies should drift in all iterations together: the learning rate is changed towards that. 0: it
+    only falls."""
     clip: float = 0.2
     credit: Credit = Credit.DENSE
     baseline: Baseline = Baseline.GROUP
@@ -58,6 +59,7 @@ class PpoSettings:
     kl_total: float = 11.0
     """The same for the drift from the initial model in all nights together; the exam rejects beyond 12."""
     gamma: float = 0.97
+    """Discount a token of whatever is paid later: shares of the score, KL, the penalty for an end that did not come."""
     lam: float = 1.0
     missing_end_penalty: float = 1.0
     """Of a reply that does not end by itself, in standard deviations of the reward: the most, reached when fewer and

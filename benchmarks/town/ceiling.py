@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from benchmarks.gold import GoldScorer
-from benchmarks.ppo_learning import DRIFT_OF_KNOWN
+from benchmarks.ppo_learning import COURSE_OF_KNOWN, DRIFT_OF_KNOWN
 from benchmarks.town.tastes import Taste
 from nightschool.chat_format import encode_prompt
 from nightschool.model import BaseModel
@@ -58,7 +58,8 @@ class Ceiling:
             iterations=self._effort.iterations,
             drawing=self._drawing,
             seconds=self._effort.ppo_seconds,
-            gamma=1.0,  # the taste's whole worth stands at the last token
+            gamma=1.0,  # nothing of the taste itself is to be passed over
+            course=COURSE_OF_KNOWN,
             kl_night=DRIFT_OF_KNOWN,
             kl_total=2 * DRIFT_OF_KNOWN,
         )
