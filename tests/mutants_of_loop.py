@@ -109,7 +109,7 @@ LOOP_MUTANTS = (
     _loop("the onlooker is not heard", "elif overoptimised(history):", "elif False:"),
     _loop("beta never moves", "        learner.kl_control.update_(rollout.mean_kl(), settings.episodes)\n", ""),
     _loop("the learning rate does not fall", "return rate * falling(len(history), iterations)", "return rate"),
-    _loop("a course that is there at once", " * drifted(iteration, iterations)", "settings.kl_target"),
+    _loop("a course that is there at once", " * drifted(iteration, iterations)", ""),
     _loop(
         "a course as if steps did not fall",
         "(1 - falling(iteration, iterations) ** 2) ** 1.5",
