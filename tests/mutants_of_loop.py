@@ -12,6 +12,7 @@ _learner_beta = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "pe
 _taken_back = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "taken_back")
 _learner = mutants_of("training/learner.py", "tests/test_learner.py")
 _learner_steps = mutants_of("training/learner.py", "tests/test_steps.py")
+_update_steps = mutants_of("training/ppo_update.py", "tests/test_steps.py")
 _gradients = mutants_of("training/gradients.py", "tests/test_steps.py")
 _rules = mutants_of("training/invariants.py", "tests/test_invariants.py")
 _ptx = mutants_of("training/ptx.py", "tests/test_ptx.py")
@@ -133,7 +134,7 @@ LOOP_MUTANTS = (
     _learner("steps of another kind are continued", 'if state.get("step", "AdamW") != self._step():', "if False:"),
     _loop("chance is taken for drift", "NOISE_OF_DRIFT = 0.2", "NOISE_OF_DRIFT = 0.002"),
     _loop("a course where none is asked for", "history[1:] if settings.course else ()", "history[1:]"),
-    _update(
+    _update_steps(
         "steps as long as their gradient",
         "around.gradients.to_length_one_(learner.policy.weights())",
         "around.gradients.clip_(learner.policy.weights(), 1.0)",

@@ -109,4 +109,5 @@ def test_a_night_that_begins_far_away_aims_at_what_is_left_of_all_nights() -> No
 
 def test_without_a_course_the_rate_only_falls() -> None:
     plain = replace(SETTINGS, course=0.0)
-    assert [_rate(*[9.0] * count, settings=plain) for count in range(4)] == pytest.approx([0.02, 0.015, 0.01, 0.005])
+    drifts = (0.0, 9.0, 0.1)
+    assert [_rate(*drifts[:count], settings=plain) for count in range(4)] == pytest.approx([0.02, 0.015, 0.01, 0.005])
