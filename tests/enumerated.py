@@ -141,7 +141,7 @@ def with_critic(settings: PpoSettings) -> PpoSettings:
 
 
 def as_shipped(settings: PpoSettings) -> PpoSettings:
-    """Each token its share, compared with the other replies to the prompt; steps along the mean of the gradients."""
+    """Each token its share, compared with the other replies to the prompt; steps along the gradients."""
     grouped = replace(settings, credit=Credit.DENSE, baseline=Baseline.GROUP, replies=128)
     return replace(grouped, step=Step.MOMENTUM, learning_rate=0.05)
 

@@ -28,7 +28,7 @@ NOISE_OF_DRIFT = 0.2
 RATE_CHANGES = 1.5
 """Factor by which the learning rate changes at most from one iteration to the next, but for its fall."""
 LONGEST = 8.0
-"""Times the learning rate that was set beyond which no course takes it."""
+"""The course raises the learning rate to at most this many times what was set."""
 SURELY = 3.0
 """Standard errors by which that average must lie below the best one before."""
 
