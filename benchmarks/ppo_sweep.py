@@ -1,8 +1,9 @@
 """Settings of PPO, one changed at a time: `python -m benchmarks.ppo_sweep [--quick] [--seed N] [--json]` (an hour).
 
-Each is a short run of `benchmarks.ppo_learning` with a known reward (brevity): Adam's steps, the course of drift, epochs,
-beta, lambda (of the critic's advantages; the other replies as the baseline have none), replies to a prompt, layers, and
-where the score is paid. A run is kept in `--keep FOLDER` when it ends, and the command given again does only what is missing there.
+Each is a short run of `benchmarks.ppo_learning` with a known reward (brevity): Adam's steps, the course of drift,
+epochs, beta, lambda (of the critic's advantages; the other replies as the baseline have none), replies to a prompt,
+layers, and where the score is paid. A run is kept in `--keep FOLDER` when it ends, and the command given again does
+only what is missing there.
 """
 
 import argparse
