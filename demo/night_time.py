@@ -13,7 +13,7 @@ from nightschool.records import Night, NightState, Stage
 AFTER: dict[str, float] = {"verdict": 1, "coevolution": 40}
 USUAL: dict[str, dict[str, float]] = {
     "quick": {"judgements": 1, "model": 4, "initial replies": 15, "reward model": 40, "ppo": 220, "exam": 120},
-    "normal": {"judgements": 1, "model": 4, "initial replies": 30, "reward model": 200, "ppo": 900, "exam": 160},
+    "normal": {"judgements": 1, "model": 4, "initial replies": 30, "reward model": 200, "ppo": 1080, "exam": 160},
     "thorough": {"judgements": 1, "model": 4, "initial replies": 60, "reward model": 600, "ppo": 6000, "exam": 250},
 }
 """Effort -> stage -> seconds on two cores with the embedded model: PPO's are its time box, which it mostly uses up

@@ -109,12 +109,18 @@ LOOP_MUTANTS = (
     ),
     _loop("the onlooker is not heard", "elif overoptimised(history):", "elif False:"),
     _loop("beta never moves", "        learner.kl_control.update_(rollout.mean_kl(), settings.episodes)\n", ""),
-    _loop("the learning rate does not fall", "return rate * falling(len(history), iterations)", "return rate"),
-    _loop("a course that is there at once", " * drifted(iteration, iterations)", ""),
+    _loop("the learning rate does not fall", "return rate * (1 - share_of_night(history, settings))", "return rate"),
+    _loop("a course that is there at once", " * drifted(share)", ""),
     _loop(
         "a course as if steps did not fall",
-        "(1 - falling(iteration, iterations) ** 2) ** 1.5",
-        "iteration / iterations",
+        "(1 - (1 - share) ** 2) ** 1.5",
+        "share",
+    ),
+    _loop("a night without time", ", used / settings.seconds), 1.0)", ", 0.0), 1.0)"),
+    _loop(
+        "a course told after the iteration",
+        "share_of_night(history[:iteration], settings)",
+        "share_of_night(history[: iteration + 1], settings)",
     ),
     _loop(
         "a night's course told from the initial model",

@@ -11,7 +11,7 @@ from training.episodes import estimate_advantages
 from training.gradients import OneProcess
 from training.learner import Learner
 from training.policy import Policy
-from training.ppo import NOISE_OF_DRIFT, drifted, learning_rate_now
+from training.ppo import NOISE_OF_DRIFT, drifted, learning_rate_now, share_of_night
 from training.ppo_settings import PpoSettings, Step
 from training.ppo_update import Surroundings, update_
 from training.rollout import Drawing, evaluate
@@ -63,18 +63,18 @@ def test_a_first_step_has_the_length_that_was_set_and_the_next_goes_on_in_its_di
     assert float((second - 0.9 * first).norm()) == pytest.approx(0.02, rel=1e-3)
 
 
-def _rate(*drifts: float, settings: PpoSettings = SETTINGS) -> float:
-    return learning_rate_now([{"kl": each} for each in drifts], settings)
+def _rate(*drifts: float, settings: PpoSettings = SETTINGS, seconds: float = 9.0) -> float:
+    return learning_rate_now([{"kl": each, "seconds": seconds} for each in drifts], settings)
 
 
 def test_a_nights_drift_follows_the_way_of_steps_that_fall_to_nothing() -> None:
-    assert drifted(0, 4) == 0.0
-    assert drifted(2, 4) == pytest.approx(0.75**1.5)  # 1 - 1/4 of the way
-    assert drifted(4, 4) == 1.0
+    assert drifted(0.0) == 0.0
+    assert drifted(0.5) == pytest.approx(0.75**1.5)  # 1 - 1/4 of the way
+    assert drifted(1.0) == 1.0
 
 
 def test_a_step_gets_shorter_where_replies_drift_beyond_their_course_and_longer_where_they_lag() -> None:
-    course = 3.0 * drifted(1, 4)
+    course = 3.0 * drifted(0.25)
     assert _rate() == pytest.approx(0.02)
     assert _rate(1.0) == pytest.approx(0.02 * 0.75)  # the night begins here, whatever was before it
     assert _rate(1.0, 1.0 + course) == pytest.approx(0.02 * 0.5)
@@ -101,7 +101,7 @@ def test_a_model_that_hardly_moves_is_moved_at_last_but_not_without_bound() -> N
 
 def test_a_night_that_begins_far_away_aims_at_what_is_left_of_all_nights() -> None:
     late = replace(SETTINGS, kl_total=11.0)
-    left = 1.0 * drifted(1, 4)
+    left = 1.0 * drifted(0.25)
     assert _rate(10.0, 10.0 + left, settings=late) == pytest.approx(0.02 * 0.5)
     assert _rate(12.0, 12.0, settings=late) == pytest.approx(0.02 * 0.5)
     assert _rate(12.0, 13.0, settings=late) < 0.02 * 0.5
@@ -111,3 +111,24 @@ def test_without_a_course_the_rate_only_falls() -> None:
     plain = replace(SETTINGS, course=0.0)
     drifts = (0.0, 9.0, 0.1)
     assert [_rate(*drifts[:count], settings=plain) for count in range(4)] == pytest.approx([0.02, 0.015, 0.01, 0.005])
+
+
+def test_a_night_whose_time_ends_first_is_over_by_its_time() -> None:
+    boxed = replace(SETTINGS, seconds=80.0)  # four iterations of 9 s are less than that
+
+    def share(*seconds: float) -> float:
+        return share_of_night([{"kl": 0.0, "seconds": each} for each in seconds], boxed)
+
+    assert share() == 0.0
+    assert share(9.0, 9.0) == 0.5
+    assert share(9.0, 51.0) == pytest.approx(0.75)
+    assert share(90.0) == 1.0
+    assert share_of_night([{"kl": 0.0, "seconds": 1e9}], SETTINGS) == 0.25  # no box
+
+
+def test_where_time_ends_first_steps_fall_and_drift_is_asked_for_by_time() -> None:
+    slow = replace(SETTINGS, seconds=80.0)
+    assert _rate(1.0, settings=slow, seconds=40.0) == pytest.approx(0.02 * 0.5)
+    on_course = 1.0 + 3.0 * drifted(0.375)
+    assert _rate(1.0, on_course, settings=slow, seconds=30.0) == pytest.approx(0.02 * 0.25)
+    assert _rate(1.0, on_course, settings=slow, seconds=9.0) < 0.02 * 0.5  # so far so early is too far

@@ -29,7 +29,7 @@ EFFORTS = {
     effort.name: effort
     for effort in (
         Effort("quick", 4, 64, 64, 128, 1, 128, 1, 60, 0, 220),
-        Effort("normal", 24, 64, 128, 128, 2, 128, 2, 180, 3, 900),
+        Effort("normal", 36, 64, 128, 128, 2, 128, 2, 180, 3, 1_080),
         Effort("thorough", 64, 96, 256, 128, 2, 512, 3, 900, 5, 6_000),
     )
 }

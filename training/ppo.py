@@ -95,35 +95,40 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
 
 
 def learning_rate_now(history: Sequence[dict[str, float]], settings: PpoSettings) -> float:
-    """The learning rate after these iterations: it falls to 0 after the last one, and keeps to a course where there is
+    """The learning rate after these iterations: it falls to 0 at the night's end, and keeps to a course where there is
     one.
 
     How far a step of one length moves replies depends on the model and on how alike the steps are. Every rollout whose
     drift since the night began is off the course changes all later lengths, by the fourth root of how far it is off.
     """
-    rate, iterations = settings.learning_rate, settings.iterations
+    rate = settings.learning_rate
     for iteration, figures in enumerate(history[1:] if settings.course else (), 1):
         start = history[0]["kl"]
-        wanted = min(settings.course, max(settings.kl_total - start, 0.0)) * drifted(iteration, iterations)
+        share = share_of_night(history[:iteration], settings)
+        wanted = min(settings.course, max(settings.kl_total - start, 0.0)) * drifted(share)
         drift = max(figures["kl"] - start, 0.0)
         off = (wanted + NOISE_OF_DRIFT) / (drift + NOISE_OF_DRIFT)
         rate *= min(max(off**0.25, 1 / RATE_CHANGES), RATE_CHANGES)
         rate = min(rate, LONGEST * settings.learning_rate)
-    return rate * falling(len(history), iterations)
+    return rate * (1 - share_of_night(history, settings))
 
 
-def drifted(iteration: int, iterations: int) -> float:
-    """Share of a night's drift after so many iterations.
+def share_of_night(history: Sequence[dict[str, float]], settings: PpoSettings) -> float:
+    """How much of a night is over after these iterations: of its iterations, or of its time where that ends first.
+
+    So a machine too slow for all iterations ends its night with short steps as well, and reaches the same drift.
+    """
+    used = sum(figures["seconds"] for figures in history)
+    return min(max(len(history) / settings.iterations, used / settings.seconds), 1.0)
+
+
+def drifted(share: float) -> float:
+    """Share of a night's drift after a share of the night.
 
     Steps that fall to 0 have gone 1 - (1 - x)^2 of their way after the share x of them; drift grows with the way where
     steps have nothing in common, with its square where they are alike, and here with the power between.
     """
-    return (1 - falling(iteration, iterations) ** 2) ** 1.5
-
-
-def falling(iteration: int, iterations: int) -> float:
-    """Share of the learning rate in an iteration, counted from 0: it falls to 0 after the last one."""
-    return 1 - iteration / iterations
+    return float((1 - (1 - share) ** 2) ** 1.5)
 
 
 def penalty_now(endings: Sequence[float], settings: PpoSettings) -> float:

@@ -45,7 +45,7 @@ class PpoSettings:
     step: Step = Step.MOMENTUM
     learning_rate: float = 4e-2
     """With `Step.MOMENTUM` how far a gradient of length one moves the LoRA's weights in its first step."""
-    course: float = 4.8
+    course: float = 6.0
     """Nats that the replies should drift in all iterations together: the learning rate is changed towards that. 0: it
     only falls."""
     clip: float = 0.2
