@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.features import Features
+from training.features import CHUNK, Features
 
 IN_MEMORY = 4_000_000
 """Numbers of features held in memory as float64 (32 MB): 3,500 texts of 1,152."""
@@ -58,16 +58,20 @@ class Design:
             return cls(mean, scale, counts, torch.arange(len(counts)), features, None, axes)
         counts, place = counts[used], torch.zeros(len(counts), dtype=torch.long)
         place[used] = torch.arange(len(used))
-        rows = features.rows(used.tolist()).double()
+        table = torch.empty(len(used), features.size + len(features.axes), dtype=torch.float64)
+        rows = table[:, : features.size]
+        for some in torch.arange(len(used)).split(CHUNK):
+            rows[some] = features.rows(used[some].tolist()).double()
         mean = counts @ rows / total
         rows -= mean
-        scale = (counts @ rows.square() / total).sqrt().clamp(min=LEAST_SCALE)
+        squares = sum(share @ part.square() for share, part in zip(counts.split(CHUNK), rows.split(CHUNK), strict=True))
+        scale = (squares / total).sqrt().clamp(min=LEAST_SCALE)
         rows /= scale
         axes = _unit(features.axes, scale)
         axes = _stretched(axes, rows @ axes.T, counts / total)
-        along_axes = rows @ axes.T
+        along_axes = table[:, features.size :] = rows @ axes.T
         if len(used) >= features.size:
-            return cls(mean, scale, counts, place, torch.cat([rows, along_axes], 1), None, axes)
+            return cls(mean, scale, counts, place, table, None, axes)
         basis, coordinates = torch.linalg.qr(rows.T)
         return cls(mean, scale, counts, place, torch.cat([coordinates.T, along_axes], 1), basis, axes)
 

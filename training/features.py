@@ -10,8 +10,9 @@ from torch import Tensor
 
 from training.scratch import ScratchFile
 
-CHUNK = 2048
-"""Rows held as float64 at a time: 2,048 x 576 are 9 MB."""
+CHUNK = 256
+"""Rows held as float64 at a time: 256 x 1,152 are 2.4 MB, which stay in the processor's cache. (Blocks eight times as
+large, taken and given back thousands of times in a fit, pulled the heap apart: docs/log.md, 2026-12-01.)"""
 
 
 class Features:
@@ -50,8 +51,10 @@ class Features:
 
     def rows(self, indices: Sequence[int]) -> Tensor:
         """Chosen rows, in the order asked for. -> [indices, size]."""
-        found = [self._read(index, index + 1) for index in indices]
-        return torch.cat(found) if found else torch.zeros(0, self.size)
+        found = torch.empty(len(indices), self.size)
+        for place, index in enumerate(indices):
+            found[place] = self._read(index, index + 1)[0]
+        return found
 
     def matrix(self) -> Tensor:
         """All rows in memory: for few texts. -> [texts, size], float32."""
@@ -77,13 +80,13 @@ class Features:
         mean = self.weighted_sum(counts) / total
         squares = torch.zeros(self.size, dtype=torch.float64)
         for rows, part in self._chunks():
-            squares += counts[rows] @ (part - mean).square()
+            squares += counts[rows] @ part.sub_(mean).square_()  # `part` is a copy
         return mean, (squares / total).sqrt()
 
     def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
         for start in range(0, self.texts, CHUNK):
             stop = min(start + CHUNK, self.texts)
-            yield slice(start, stop), self._read(start, stop).double()
+            yield slice(start, stop), self._read(start, stop).to(torch.float64, copy=True)
 
 
 class FeatureWriter:

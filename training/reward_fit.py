@@ -269,8 +269,10 @@ def _held_out(
     """Each judgement as foretold by heads that were not fitted to its conversation, for each ridge strength."""
     smoothing = smoothing_of(judgements)
     predicted: dict[float, list[HeldOut]] = {ridge: [] for ridge in ridges}
+    design: Design | None = None
     for train, held in folds_of(judgements):
         batch, head = make_batch(train, row_of), None
+        design = None  # not two at once
         design = Design.of(features, batch.counts(len(features)))
         for ridge in reversed(ridges):  # the strongest is fitted soonest, and the next one starts from it
             head = _fit(batch, design, ridge, smoothing, head)
