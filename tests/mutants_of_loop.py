@@ -116,6 +116,7 @@ LOOP_MUTANTS = (
         "(1 - (1 - share) ** 2) ** 1.5",
         "share",
     ),
+    _loop("one slow iteration ends a night", "history[-LATELY:])", "history[-1:])"),
     _loop("a night without time", ", used / settings.seconds), 1.0)", ", 0.0), 1.0)"),
     _loop(
         "a course told after the iteration",

@@ -402,6 +402,16 @@ def test_a_night_ends_when_its_time_is_up_or_the_onlooker_disagrees(
     assert stopped in learner.stopped
 
 
+def test_an_iteration_that_waited_for_other_work_does_not_end_a_night(policy: Policy) -> None:
+    settings = critic_settings(20, DRAWING, seconds=95.0)
+    learner = Learner.fresh(policy, [(1,)], settings, 0)
+    for seconds, goes_on in ([[10.0, 10.0, 50.0], True], [[10.0, 30.0, 30.0], False], [[40.0], True], [[50.0], False]):
+        learner.history = [
+            figures | {"seconds": each} for figures, each in zip(_history((0.0, 0.0, 0.0)) * 3, seconds, strict=False)
+        ]
+        assert may_continue_(learner, settings) == goes_on, seconds
+
+
 @pytest.mark.parametrize(
     ("start", "kl", "words"),
     [

@@ -11,7 +11,7 @@ reference is always the initial model, so the drift of all nights is bounded.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from statistics import fmean
+from statistics import fmean, median
 
 from training.episodes import estimate_advantages, rollout_figures
 from training.learner import Learner
@@ -23,6 +23,8 @@ from training.rollout import Scorer, roll_out
 TIME_IS_UP = "the time is used up"
 WATCHED_TOGETHER = 3
 """Iterations whose scores by the onlooker are averaged: of many single ones, chance alone makes one the best."""
+LATELY = 3
+"""Iterations whose median tells how long the next one will take."""
 NOISE_OF_DRIFT = 0.2
 """Nats by which a rollout's mean drift may be off by chance, or early in a night."""
 RATE_CHANGES = 1.5
@@ -87,11 +89,16 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
     learner.stopped = ""
     if len(history) >= settings.iterations:
         learner.stopped = "all iterations are done"
-    elif history and sum(figures["seconds"] for figures in history) + history[-1]["seconds"] > settings.seconds:
+    elif history and sum(figures["seconds"] for figures in history) + usual_seconds(history) > settings.seconds:
         learner.stopped = TIME_IS_UP
     elif overoptimised(history):
         learner.stopped = "the examiner's scores fall while the reward rises"
     return not learner.stopped
+
+
+def usual_seconds(history: Sequence[dict[str, float]]) -> float:
+    """What an iteration takes of late: one that waited for other work says little about the next."""
+    return median(figures["seconds"] for figures in history[-LATELY:])
 
 
 def learning_rate_now(history: Sequence[dict[str, float]], settings: PpoSettings) -> float:
