@@ -15,6 +15,7 @@ from training.reading import (
     answer_sequences,
     groups_of_one_width,
     length_of,
+    pool,
     read_texts,
     read_together,
     trunk_states,
@@ -57,6 +58,15 @@ def test_pooled_states_are_the_sum_over_the_reply_alone_by_the_whole_model(split
         expected = states[len(answer.prompt_ids) :].float().sum(0) / 64
         exact = split.base.model.dtype == torch.float32
         torch.testing.assert_close(row, expected, atol=1e-5 if exact else 0.03, rtol=0)
+
+
+def test_texts_read_whole_as_a_lora_reads_them_are_pooled_as_in_parts(split: SplitModel) -> None:
+    answers = _with_shared_prompts()
+    sequences = answer_sequences(answers, split.base.pad_id)
+    states = split.trunk(sequences.ids)
+    whole = pool(split.beside(states, split.top(split.reference, states)), sequences)
+    exact = split.base.model.dtype == torch.float32
+    torch.testing.assert_close(whole, pooled_states(split, answers), atol=1e-5 if exact else 0.03, rtol=0)
 
 
 def test_a_texts_states_do_not_depend_on_its_companions(split: SplitModel) -> None:
