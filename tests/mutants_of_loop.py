@@ -117,7 +117,8 @@ LOOP_MUTANTS = (
         "share",
     ),
     _loop("one slow iteration ends a night", "history[-LATELY:])", "history[-1:])"),
-    _loop("a night without time", ", used / settings.seconds), 1.0)", ", 0.0), 1.0)"),
+    _loop("a night without time", "if left * next_takes(history) > seconds_left:", "if False:"),
+    _loop("a night always told by its time", "if left * next_takes(history) > seconds_left:", "if seconds_left < 1e9:"),
     _loop(
         "a course told after the iteration",
         "share_of_night(history[:iteration], settings)",

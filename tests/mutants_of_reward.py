@@ -116,6 +116,7 @@ REWARD_MUTANTS = (
     ),
     _model("constant forgets the offset", "@ self.weight - self.offset) / self.spread", "@ self.weight) / self.spread"),
     _model("usual doubt shifts the mean", "model.head.offset - usual_doubt * model.head.spread", "model.head.offset"),
+    _design("one chunk's spread", "squares = sum(", "squares = max("),
     _design("features not centred", "rows -= mean", "rows -= 0.0 * mean"),
     _design("features not scaled", "rows /= scale", "rows /= 1.0"),
     _design(

@@ -169,7 +169,7 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
 
 @pytest.mark.parametrize(
     ("stopped", "iterations", "is_told"),
-    [(TIME_IS_UP, 2, True), (TIME_IS_UP, 3, False), ("it is enough", 1, False), ("", 4, False)],
+    [(TIME_IS_UP, 1, True), (TIME_IS_UP, 2, False), ("it is enough", 1, False), ("", 4, False)],
 )
 def test_a_night_that_had_hardly_time_to_learn_says_so(
     tmp_path: Path, database: FeedbackDatabase, stopped: str, iterations: int, is_told: bool

@@ -133,7 +133,7 @@ def test_a_fit_that_starts_from_another_one_ends_at_the_same_place() -> None:
     torch.testing.assert_close(warm.rewards(features), cold.rewards(features), atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("judged", [8, 200])  # fewer texts than features, and more
+@pytest.mark.parametrize("judged", [8, 200, 600])  # fewer texts than features, more, and more than a chunk
 def test_a_table_too_large_to_hold_is_fitted_as_one_in_memory(monkeypatch: pytest.MonkeyPatch, judged: int) -> None:
     features, _, judgements, row_of = _world(300, 100)
     features = torch.cat([features, torch.randn(TEXTS, 34, generator=torch.Generator().manual_seed(1))], 1)

@@ -121,7 +121,9 @@ def test_a_night_whose_time_ends_first_is_over_by_its_time() -> None:
 
     assert share() == 0.0
     assert share(9.0, 9.0) == 0.5
-    assert share(9.0, 51.0) == pytest.approx(0.75)
+    assert share(40.0) == 0.5  # one is left
+    assert share(9.0, 51.0) == pytest.approx(2 / (2 + 20 / 30))
+    assert share(9.0, 9.0, 51.0) == 0.75  # the next one will take 9 s again
     assert share(90.0) == 1.0
     assert share_of_night([{"kl": 0.0, "seconds": 1e9}], SETTINGS) == 0.25  # no box
 
@@ -129,6 +131,6 @@ def test_a_night_whose_time_ends_first_is_over_by_its_time() -> None:
 def test_where_time_ends_first_steps_fall_and_drift_is_asked_for_by_time() -> None:
     slow = replace(SETTINGS, seconds=80.0)
     assert _rate(1.0, settings=slow, seconds=40.0) == pytest.approx(0.02 * 0.5)
-    on_course = 1.0 + 3.0 * drifted(0.375)
+    on_course = 1.0 + 3.0 * drifted(0.375)  # after 30 s of 80
     assert _rate(1.0, on_course, settings=slow, seconds=30.0) == pytest.approx(0.02 * 0.25)
     assert _rate(1.0, on_course, settings=slow, seconds=9.0) < 0.02 * 0.5  # so far so early is too far

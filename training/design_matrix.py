@@ -60,8 +60,8 @@ class Design:
         place[used] = torch.arange(len(used))
         table = torch.empty(len(used), features.size + len(features.axes), dtype=torch.float64)
         rows = table[:, : features.size]
-        for some in torch.arange(len(used)).split(CHUNK):
-            rows[some] = features.rows(used[some].tolist()).double()
+        for part, some in zip(rows.split(CHUNK), used.split(CHUNK), strict=True):
+            part.copy_(features.rows(some.tolist()))
         mean = counts @ rows / total
         rows -= mean
         squares = sum(share @ part.square() for share, part in zip(counts.split(CHUNK), rows.split(CHUNK), strict=True))
@@ -69,7 +69,8 @@ class Design:
         rows /= scale
         axes = _unit(features.axes, scale)
         axes = _stretched(axes, rows @ axes.T, counts / total)
-        along_axes = table[:, features.size :] = rows @ axes.T
+        along_axes = rows @ axes.T
+        table[:, features.size :] = along_axes
         if len(used) >= features.size:
             return cls(mean, scale, counts, place, table, None, axes)
         basis, coordinates = torch.linalg.qr(rows.T)

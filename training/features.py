@@ -12,7 +12,7 @@ from training.scratch import ScratchFile
 
 CHUNK = 256
 """Rows held as float64 at a time: 256 x 1,152 are 2.4 MB, which stay in the processor's cache. (Blocks eight times as
-large, taken and given back thousands of times in a fit, pulled the heap apart: docs/log.md, 2026-12-01.)"""
+large, taken and given back thousands of times in a fit, probably pulled the heap apart: docs/log.md, 2026-12-01.)"""
 
 
 class Features:

@@ -297,7 +297,7 @@ class Stages:
     def practised_little(self) -> Said:
         """That the time was used up long before PPO's iterations were; else nothing."""
         done, planned = self.report["iterations"], self.plan.effort.iterations
-        if self.report["ppo_stopped"] != TIME_IS_UP or 2 * done > planned:
+        if self.report["ppo_stopped"] != TIME_IS_UP or 3 * done > planned:
             return Said("", "")
         return Said(
             f"PPO had time for {done} of {planned} iterations, so it could hardly learn.",

@@ -89,15 +89,15 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
     learner.stopped = ""
     if len(history) >= settings.iterations:
         learner.stopped = "all iterations are done"
-    elif history and sum(figures["seconds"] for figures in history) + usual_seconds(history) > settings.seconds:
+    elif history and sum(figures["seconds"] for figures in history) + next_takes(history) > settings.seconds:
         learner.stopped = TIME_IS_UP
     elif overoptimised(history):
         learner.stopped = "the examiner's scores fall while the reward rises"
     return not learner.stopped
 
 
-def usual_seconds(history: Sequence[dict[str, float]]) -> float:
-    """What an iteration takes of late: one that waited for other work says little about the next."""
+def next_takes(history: Sequence[dict[str, float]]) -> float:
+    """Seconds that the next iteration will probably take: one that waited for other work says little about it."""
     return median(figures["seconds"] for figures in history[-LATELY:])
 
 
@@ -121,12 +121,18 @@ def learning_rate_now(history: Sequence[dict[str, float]], settings: PpoSettings
 
 
 def share_of_night(history: Sequence[dict[str, float]], settings: PpoSettings) -> float:
-    """How much of a night is over after these iterations: of its iterations, or of its time where that ends first.
+    """How much of a night is over after these iterations: of those planned, or of those there is time for.
 
-    So a machine too slow for all iterations ends its night with short steps as well, and reaches the same drift.
+    So a machine too slow for all iterations ends its night with short steps as well, and asks for the same drift; the
+    clock has no say where there is time for all of them.
     """
-    used = sum(figures["seconds"] for figures in history)
-    return min(max(len(history) / settings.iterations, used / settings.seconds), 1.0)
+    done = len(history)
+    left: float = settings.iterations - done
+    if done:
+        seconds_left = settings.seconds - sum(figures["seconds"] for figures in history)
+        if left * next_takes(history) > seconds_left:
+            left = max(seconds_left, 0.0) / next_takes(history)
+    return done / (done + left)
 
 
 def drifted(share: float) -> float:

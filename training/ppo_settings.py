@@ -46,8 +46,8 @@ class PpoSettings:
     learning_rate: float = 4e-2
     """With `Step.MOMENTUM` how far a gradient of length one moves the LoRA's weights in its first step."""
     course: float = 6.0
-    """Nats that the replies should drift in all iterations together: the learning rate is changed towards that. 0: it
-    only falls."""
+    """Nats that the replies should drift in a night: the learning rate is changed towards that. 0: it only falls.
+    Chosen from how gain grows with drift (docs/log.md, 2026-12-01), not yet won against other lengths."""
     clip: float = 0.2
     credit: Credit = Credit.DENSE
     baseline: Baseline = Baseline.GROUP
@@ -79,6 +79,8 @@ class PpoSettings:
     """Such texts in each minibatch."""
 
     def __post_init__(self) -> None:
+        if self.seconds <= 0:
+            raise ValueError(f"The time box is {self.seconds:g} s; give it more than 0.")
         if self.episodes % self.replies:
             raise ValueError(f"{self.episodes} episodes cannot be {self.replies} replies to each prompt.")
         if self.baseline is Baseline.GROUP and self.replies < 2:

@@ -269,15 +269,18 @@ def _held_out(
     """Each judgement as foretold by heads that were not fitted to its conversation, for each ridge strength."""
     smoothing = smoothing_of(judgements)
     predicted: dict[float, list[HeldOut]] = {ridge: [] for ridge in ridges}
-    design: Design | None = None
     for train, held in folds_of(judgements):
-        batch, head = make_batch(train, row_of), None
-        design = None  # not two at once
-        design = Design.of(features, batch.counts(len(features)))
-        for ridge in reversed(ridges):  # the strongest is fitted soonest, and the next one starts from it
-            head = _fit(batch, design, ridge, smoothing, head)
+        for ridge, head in _by_ridge(features, make_batch(train, row_of), ridges, smoothing).items():
             predicted[ridge] += predict(features, head, held, row_of)
     return predicted
+
+
+def _by_ridge(features: Features, batch: Batch, ridges: Sequence[float], smoothing: float) -> dict[float, RewardHead]:
+    """The heads of one design: the strongest ridge is fitted soonest, and the next one starts from it."""
+    design, heads, head = Design.of(features, batch.counts(len(features))), {}, None
+    for ridge in reversed(ridges):
+        head = heads[ridge] = _fit(batch, design, ridge, smoothing, head)
+    return heads
 
 
 def fold_numbers(judgements: Judgements) -> dict[str, int]:
