@@ -134,3 +134,9 @@ def test_where_time_ends_first_steps_fall_and_drift_is_asked_for_by_time() -> No
     on_course = 1.0 + 3.0 * drifted(0.375)  # after 30 s of 80
     assert _rate(1.0, on_course, settings=slow, seconds=30.0) == pytest.approx(0.02 * 0.25)
     assert _rate(1.0, on_course, settings=slow, seconds=9.0) < 0.02 * 0.5  # so far so early is too far
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+def test_a_time_box_of_nothing_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="give it more than 0"):
+        replace(SETTINGS, seconds=seconds)

@@ -1,8 +1,8 @@
 """Everything that a night of PPO changes, in one place: saved whole after each iteration, continued from there.
 
 A checkpoint is one safetensors file (no pickle), written under another name, synced and renamed: it is there whole or
-not at all. Continued in float32 on one thread, a night that has time for all its iterations ends
-with the same weights as one that was never stopped.
+not at all. Continued in float32 on one thread, a night that has time for all its iterations ends with the same weights
+as one that was never stopped.
 """
 
 import json
