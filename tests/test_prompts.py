@@ -59,6 +59,9 @@ def test_no_prompt_is_practised_and_examined_even_when_people_ask_the_banks_own(
     assert not practice & exam
     trained_on = {answer.prompt_ids for answer in judgements.on(Side.TRAIN, Side.VALIDATION).answers()}
     assert not trained_on & exam
+    examiners = {answer.prompt_ids for answer in judgements.on(Side.VALIDATION, Side.EXAM).answers()}
+    assert examiners & {tuple(prompt) for prompt in practice_prompts(base, Judgements((), ()))}
+    assert not examiners & practice
 
 
 def test_without_judgements_the_banks_halves_are_practised_and_examined(base: BaseModel) -> None:

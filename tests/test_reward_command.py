@@ -71,7 +71,7 @@ def test_a_fitted_model_is_written_told_and_scores_texts_the_same_each_time(
     assert shown.exit_code == 0
     assert "PPO m" in shown.stdout  # may, or must not
     assert f"{report['accuracy']:.0%} of {report['pairs_checked']} pairs" in shown.stdout
-    assert f"The examiner, fitted to exam labels only, predicts {report['examiner_accuracy']:.0%}" in shown.stdout
+    assert f"The examiner, fitted to labels of its own, predicts {report['examiner_accuracy']:.0%}" in shown.stdout
 
     file = _texts(
         tmp_path / "texts.jsonl",

@@ -64,10 +64,11 @@ def test_the_examiner_knows_nothing_of_the_training_labels_nor_the_reward_model_
     assert not torch.equal(other_exam.examiner.scores(probe), plain.examiner.scores(probe))
 
 
-def test_the_examiner_is_fitted_again_without_each_fold_of_exam_labels(split: SplitModel) -> None:
+def test_the_examiner_is_fitted_again_without_each_fold_of_its_labels(split: SplitModel) -> None:
     judgements = _judgements()
     fitted = _fitted(split, judgements)
-    assert set(fitted.examiner_folds.fold_of) == {pair.component for pair in judgements.on(Side.EXAM).pairs}
+    its = judgements.on(Side.VALIDATION, Side.EXAM)
+    assert set(fitted.examiner_folds.fold_of) == {pair.component for pair in its.pairs}
     pooled = pooled_states(split, ANSWERS[:40])
     assert len(fitted.examiner_folds.heads) == 5
     for head in (fitted.examiner.head, *fitted.examiner_folds.heads):
@@ -89,7 +90,7 @@ def test_a_lora_is_trained_and_chosen_on_the_sides_for_that(split: SplitModel, m
     assert [{judgement.side for judgement in each.all} for each in given] == [{Side.TRAIN}, {Side.VALIDATION}]
 
 
-def test_labels_that_chose_no_lora_are_learned_from_and_those_that_did_are_not(
+def test_the_examiner_has_the_labels_that_chose_no_lora_and_not_those_that_did(
     split: SplitModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe = ANSWERS[:30]
@@ -103,9 +104,10 @@ def test_labels_that_chose_no_lora_are_learned_from_and_those_that_did_are_not(
     monkeypatch.setattr(reward_ladder, "measure", measure)
     plain, other = (_fitted(split, _judgements(flip), lora_epochs=0) for flip in (None, Side.VALIDATION))
     assert plain.rung == other.rung == "head"
-    assert not torch.equal(plain.model.scores(probe), other.model.scores(probe))
+    assert torch.equal(plain.model.scores(probe), other.model.scores(probe))
+    assert not torch.equal(plain.examiner.scores(probe), other.examiner.scores(probe))
     assert len(margins[0]) > 5
-    assert margins[0] == margins[2]  # those of the reward model, by a head that learned neither labels
+    assert margins[0] == margins[2]  # those of the reward model, which did not learn them
     adapter, top = split.adapter()
     read: list[Tensor] = []
     real = split.read_prompts
@@ -116,11 +118,30 @@ def test_labels_that_chose_no_lora_are_learned_from_and_those_that_did_are_not(
 
     monkeypatch.setattr(split, "read_prompts", lambda ids, lengths: read.append(lengths) or real(ids, lengths))
     monkeypatch.setattr(reward_ladder, "refine", refine)
+    margins.clear()
     plain, other = (_fitted(split, _judgements(flip)) for flip in (None, Side.VALIDATION))
     assert plain.rung == other.rung == "lora"
     # What is read below the cut afterwards are the 40 replies that scores are told by, for either model.
     assert sum(map(len, read)) == 2 * len({answer.prompt_ids for answer in ANSWERS[:40]})
     assert torch.equal(plain.model.scores(probe), other.model.scores(probe))
+    assert torch.equal(plain.examiner.scores(probe), other.examiner.scores(probe))
+    assert len(margins[1]) == len(margins[3]) > 5  # of the examiner: they are held out of its fit
+    exams = _judgements().on(Side.EXAM).all
+    assert set(plain.examiner_folds.fold_of) == {judgement.component for judgement in exams}
+
+
+def test_members_learn_no_label_of_the_examiner_either(split: SplitModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reward_ladder, "is_better", lambda held_out, of_one: True)
+    probe = ANSWERS[:30]
+    plain, other, exam = (
+        _fitted(split, _judgements(flip), lora_epochs=0, members=2) for flip in (None, Side.VALIDATION, Side.EXAM)
+    )
+    assert plain.rung == "ensemble"
+    for changed in (other, exam):
+        assert torch.equal(plain.model.scores(probe), changed.model.scores(probe))
+        assert not torch.equal(plain.examiner.scores(probe), changed.examiner.scores(probe))
+    its = _judgements().on(Side.VALIDATION, Side.EXAM)
+    assert set(plain.examiner_folds.fold_of) == {judgement.component for judgement in its.all}
 
 
 def test_all_judgements_are_checked_by_a_model_that_was_not_trained_on_them(split: SplitModel) -> None:
@@ -142,7 +163,7 @@ def test_a_night_fits_its_head_with_the_axes_of_its_model(split: SplitModel) -> 
     answers = judgements.answers()
     fitted = _fitted(split, judgements)
     assert fitted.rung == "head"
-    known = judgements.on(Side.TRAIN, Side.VALIDATION)
+    known = judgements.on(Side.TRAIN)
     batch = make_batch(known, {answer: row for row, answer in enumerate(answers)})
     features = Features.of(pooled_states(split, answers))
     with_axes, without = (
@@ -242,10 +263,10 @@ def test_no_choice_of_the_examiners_fit_depends_on_training_labels_nor_the_rewar
 ) -> None:
     # Turning all labels round leaves the best ridge as it is; labels by a coin do not.
     plain, probe = _fitted(split, _judgements(), lora_epochs=0), ANSWERS[:30]
-    other = _fitted(split, _by_coin(_judgements(), Side.TRAIN, Side.VALIDATION), lora_epochs=0)
+    other = _fitted(split, _by_coin(_judgements(), Side.TRAIN), lora_epochs=0)
     assert other.ridge != plain.ridge
     assert torch.equal(other.examiner.scores(probe), plain.examiner.scores(probe))
-    other = _fitted(split, _by_coin(_judgements(), Side.EXAM), lora_epochs=0)
+    other = _fitted(split, _by_coin(_judgements(), Side.VALIDATION, Side.EXAM), lora_epochs=0)
     assert other.ridge == plain.ridge
     assert torch.equal(other.model.scores(probe), plain.model.scores(probe))
     assert not torch.equal(other.examiner.scores(probe), plain.examiner.scores(probe))

@@ -1,7 +1,7 @@
 """The exam: candidate and champion answer the same held-out prompts with the same seed; an examiner compares them.
 
-The examiner is a reward model fitted on the exam side's judgements only, so it shares no label with the one PPO
-trained against; a prompt that was judged is scored without its fold of those labels. A reply counts as won when the
+The examiner is a reward model fitted to judgements of its own, so it shares no label with the one PPO trained against;
+a prompt that was judged is scored without its fold of those labels. A reply counts as won when the
 examiner scores the candidate's higher, as half when equal. Bounds come from drawing whole components of prompts
 (`exam_statistics`); what the figures mean is decided in `verdict`.
 """

@@ -28,8 +28,9 @@ Prompt = tuple[int, ...]
 
 
 def practice_prompts(base: BaseModel, judgements: Judgements) -> list[Prompt]:
-    """The bank's training half and the prompts judged on the training side, each once; none that an exam may ask."""
-    held_out = {*_judged(judgements.on(Side.EXAM)), *_bank(base, "exam"), *_reserve(base)}
+    """The bank's training half and the prompts judged on the training side, each once; none that an exam may ask
+    or whose labels the examiner may know."""
+    held_out = {*_judged(judgements.on(Side.VALIDATION, Side.EXAM)), *_bank(base, "exam"), *_reserve(base)}
     wanted = dict.fromkeys([*_judged(judgements.on(Side.TRAIN)), *_bank(base, "train")])
     return [prompt for prompt in wanted if prompt not in held_out]
 
@@ -37,7 +38,8 @@ def practice_prompts(base: BaseModel, judgements: Judgements) -> list[Prompt]:
 def exam_prompts(base: BaseModel, judgements: Judgements, count: int, turn: int = 0) -> list[Prompt]:
     """Up to half from prompts judged on the exam side, the rest of the bank; more judged ones where the bank is short.
 
-    `turn`: how many exams there were before. None that was judged on another side: the reward model may know it.
+    `turn`: how many exams there were before. None that was judged on another side: the reward model or the examiner may
+    know it.
     """
     known = {answer.prompt_ids for answer in judgements.on(Side.TRAIN, Side.VALIDATION).answers()}
     fixed = _fixed([prompt for prompt in spread(_bank(base, "exam")) if prompt not in known])

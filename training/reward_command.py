@@ -171,7 +171,7 @@ def in_words(report: dict[str, Any]) -> list[str]:
         )
     if report.get("examiner_pairs_checked"):  # reports of before do not tell of it
         lines.append(
-            f"The examiner, fitted to exam labels only, predicts {share('examiner_accuracy')} of "
+            f"The examiner, fitted to labels of its own, predicts {share('examiner_accuracy')} of "
             f"{report['examiner_pairs_checked']} pairs; log-loss {number('examiner_log_loss')}."
         )
     lines.append("PPO may run on it." if report["fault"] is None else f"PPO must not run on it: {report['fault']}.")

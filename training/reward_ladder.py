@@ -1,7 +1,8 @@
 """The reward model of one night or one `reward fit`: weights of judgements, the ladder of rungs, and what it is worth.
 
 The ladder: a ridge-fitted head; from there a LoRA on the top layers; or several heads averaged. Each rung is used only
-where it lowers the log-loss on conversations it was not trained on.
+where it lowers the log-loss on conversations it was not trained on. The examiner learns from the exam side, and from
+the validation side where no LoRA was chosen by that.
 """
 
 from collections.abc import Callable, Sequence
@@ -100,21 +101,19 @@ def fit_reward(
     )  # fmt: skip
     progress(0.9, "checking")
     if refined is not None:
-        known, rung = train, "lora"
-        model = RewardModel(split, head, refined.adapter, refined.top)
+        model, rung, examining = RewardModel(split, head, refined.adapter, refined.top), "lora", exam
         held = refined.held_out + _by_lora(model, refined, asked.on(Side.EXAM), table.trunk)
     else:
-        known = train + validation  # nothing was chosen by the validation side's labels
-        model, rung = RewardModel(split, _head(table, known, ridge, effort)), "head"
-        if members := _better_members(table, train, known, ridge, out_of_fold, effort, seed, say):
+        model, rung, examining = RewardModel(split, head), "head", validation + exam  # these chose no weights
+        if members := _better_members(table, train, ridge, out_of_fold, effort, seed, say):
             rung, out_of_fold = "ensemble", members.held_out
             model = RewardModel(
                 split, replace(average(members.heads), context=effort.context_tokens), members=members.heads
             )
-        unseen = predict(features, head, asked.on(Side.VALIDATION), row_of)  # by the head that did not learn them
-        held = [*out_of_fold, *unseen, *predict(features, model.head, asked.on(Side.EXAM), row_of)]
+        held = [*out_of_fold, *predict(features, model.head, asked, row_of)]
 
-    examiner, examiner_folds, examiner_held = _examiner(split, table, exam, train + validation, initial, effort)
+    others = train if rung != "lora" else train + validation
+    examiner, examiner_folds, examiner_held = _examiner(split, table, examining, others, initial, effort)
     return FittedReward(
         model=model.normalised(initial),
         metrics=measure(held),
@@ -124,7 +123,7 @@ def fit_reward(
         ridge=ridge,
         rung=rung,
         distrusted=distrusted,
-        heads=fit_members(features, known, row_of, ridge, count=heads, seed=seed) if heads and len(known) else (),
+        heads=fit_members(features, train, row_of, ridge, count=heads, seed=seed) if heads and len(train) else (),
     )
 
 
@@ -142,14 +141,13 @@ class _Members:
 def _better_members(
     table: _Table,
     train: Judgements,
-    known: Judgements,
     ridge: float,
     of_one: Sequence[HeldOut],
     effort: Effort,
     seed: int,
     say: Callable[[str], None],
 ) -> _Members | None:
-    """An ensemble's heads, fitted to what is known, and what it foretold of `train` held out; if that is better."""
+    """An ensemble's heads, and what it foretold of judgements held out of their fit; if that is better."""
     if not effort.members:
         return None
     features, row_of = table.features, table.row_of
@@ -160,24 +158,24 @@ def _better_members(
     )
     if not is_better(held_out, of_one):
         return None
-    return _Members(fit_members(features, known, row_of, ridge, count=effort.members, seed=seed), held_out)
+    return _Members(fit_members(features, train, row_of, ridge, count=effort.members, seed=seed), held_out)
 
 
 def _examiner(
     split: SplitModel,
     table: _Table,
-    exam: Judgements,
+    labels: Judgements,
     others: Judgements,
     initial: Sequence[Answer],
     effort: Effort,
 ) -> tuple[RewardModel, CrossFit, list[HeldOut]]:
-    """The model fitted to exam labels, its heads by fold, and what it foretells of what it was not fitted to."""
-    features, row_of, smoothing = table.features, table.row_of, smoothing_of(exam)
-    ridge, out_of_fold = cross_validate(features, exam, row_of)
-    head = _head(table, exam, ridge, effort)
+    """The model fitted to an examiner's labels, its heads by fold, and what it foretells of other labels."""
+    features, row_of, smoothing = table.features, table.row_of, smoothing_of(labels)
+    ridge, out_of_fold = cross_validate(features, labels, row_of)
+    head = _head(table, labels, ridge, effort)
     model = RewardModel(split, head)
     pooled = model.pooled(initial)
-    folds = cross_fit(features, exam, row_of, ridge, smoothing).normalised(pooled)
+    folds = cross_fit(features, labels, row_of, ridge, smoothing).normalised(pooled)
     held = [*out_of_fold, *predict(features, head, others, row_of)]
     return replace(model, head=head.normalised(pooled)), folds, held
 

@@ -41,7 +41,7 @@ TO_TRAIN_ON = Bar(Said("the reward model", "奖励模型"), 0.55, 0.57, 0.005, 0
 """PPO climbs whatever its reward model is wrong about."""
 TO_EXAMINE_WITH = Bar(Said("the examiner", "考官模型"), 0.5, 0.57, 0.003)
 """Nobody climbs the examiner: where it is surely better than a coin, its errors cost certainty, which the bound of a
-win rate asks for already. It has half as many labels as the reward model, so the same bar would be a higher one."""
+win rate asks for already. It has fewer labels than the reward model, so the same bar would be a higher one."""
 
 
 @dataclass(frozen=True)
