@@ -9,6 +9,7 @@ _shortening = mutants_of("training/shortening.py", "tests/test_shortening.py")
 _stages = mutants_of("training/night_stages.py", "tests/test_night_stages.py")
 _loop = mutants_of("training/ppo.py", "tests/test_ppo.py", "tests/test_learner.py", "tests/test_steps.py")
 _learner_beta = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "penalty_falls")
+_moved = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "told_from_where_it_began")
 _taken_back = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "taken_back")
 _learner = mutants_of("training/learner.py", "tests/test_learner.py")
 _learner_steps = mutants_of("training/learner.py", "tests/test_steps.py")
@@ -91,13 +92,13 @@ LOOP_MUTANTS = (
     _shortening("what the exam would take not tried", "(MOST_SURPRISE, PERPLEXITY_LIMIT)", "(MOST_SURPRISE,)"),
     _stages("no way is shortened", "shorten_(policy, begun)", "1.0, 1.0"),
     _stages("a way is told from its end", "shorten_(policy, begun)", "shorten_(policy, policy.copy())"),
-    _loop("no bound on one night's drift", "if kl - start > settings.kl_night:", "if False:"),
-    _loop(
-        "a night's drift told from the initial model",
-        "if kl - start > settings.kl_night:",
-        "if kl > settings.kl_night:",
-    ),
-    _loop("no bound on all nights' drift", "if kl > settings.kl_total:", "if False:"),
+    _loop("no bound on one night's drift", 'if beyond("moved", settings.kl_night):', "if False:"),
+    _loop("a night's drift told from the initial model", 'beyond("moved", settings', 'beyond("kl", settings'),
+    _loop("no bound on all nights' drift", 'if beyond("kl", settings.kl_total):', "if False:"),
+    _loop("one rollout of chance ends a night", "BY_CHANCE = 1.2", "BY_CHANCE = 1.0"),
+    _loop("a leap within the mean of the last is kept", "now[name] > BY_CHANCE * bound or ", ""),
+    _loop("drift never averaged", " or (now[name] > bound and fmean(each[name] for each in lately) > bound)", ""),
+    _loop("a night is what came last", "now][-LATELY:]", "now]"),
     _loop("what went too far is kept", "            learner.take_back_()\n", ""),
     _loop("one lucky draw ends a night", "WATCHED_TOGETHER = 3", "WATCHED_TOGETHER = 1"),
     _episodes(
@@ -108,6 +109,14 @@ LOOP_MUTANTS = (
         "what may be taken back is not continued", 'self.earlier = _under("earlier.", tensors)', "self.earlier = {}"
     ),
     _loop("the onlooker is not heard", "elif overoptimised(history):", "elif False:"),
+    _loop(
+        "every night has the first one's target of drift",
+        '        learner.kl_control.target = kl_target_now(learner.watch.start["kl"], settings)\n',
+        "",
+    ),
+    _loop(
+        "a target beyond the bound", "min(start + settings.kl_target, SHARE_OF_BOUND * settings.kl_total)", "start + 6"
+    ),
     _loop("beta never moves", "        learner.kl_control.update_(rollout.mean_kl(), settings.episodes)\n", ""),
     _loop("the learning rate does not fall", "return rate * (1 - share_of_night(history, settings))", "return rate"),
     _loop("a course that is there at once", " * drifted(share)", ""),
@@ -116,6 +125,7 @@ LOOP_MUTANTS = (
         "(1 - (1 - share) ** 2) ** 1.5",
         "share",
     ),
+    _loop("the clock is never told of", "any(share != done / settings.iterations", "any(share > 1"),
     _loop("one slow iteration ends a night", "history[-LATELY:])", "history[-1:])"),
     _loop("a night without time", "if left * next_takes(history) > seconds_left:", "if False:"),
     _loop("a night always told by its time", "if left * next_takes(history) > seconds_left:", "if seconds_left < 1e9:"),
@@ -124,11 +134,7 @@ LOOP_MUTANTS = (
         "share_of_night(history[:iteration], settings)",
         "share_of_night(history[: iteration + 1], settings)",
     ),
-    _loop(
-        "a night's course told from the initial model",
-        'drift = max(figures["kl"] - start, 0.0)',
-        'drift = figures["kl"]',
-    ),
+    _loop("a night's course told from the initial model", 'max(figures["moved"], 0.0)', 'max(figures["kl"], 0.0)'),
     _loop("too far is gone farther", "rate *= min(max(off", "rate /= min(max(off"),
     _loop("all is made up for at once", "off**0.25", "off**0.5"),
     _loop("steps grow without bound", ", 1 / RATE_CHANGES), RATE_CHANGES)", ", 1 / RATE_CHANGES), 1e9)"),
@@ -136,9 +142,23 @@ LOOP_MUTANTS = (
     _loop("steps as long as a course likes", "min(rate, LONGEST * settings.learning_rate)", "rate"),
     _loop(
         "a course beyond the bound of all nights",
-        "min(settings.course, max(settings.kl_total - start, 0.0))",
+        'min(settings.course, max(settings.kl_total - history[0]["kl"], 0.0))',
         "settings.course",
     ),
+    _learner(
+        "what does not tell how far it moved is continued",
+        'if not all("moved" in figures for figures in state["history"]):',
+        "if False:",
+    ),
+    _moved("a later night moves from the initial model", "policy.copy() if policy.is_changed() else {}", "{}"),
+    _moved(
+        "a look at where a night began changes the policy",
+        "                self.policy.take_over_(now)\n",
+        "                pass\n",
+    ),
+    _moved("what a night moved is told from where it is", "self.policy.take_over_(self.begun)", "pass"),
+    _loop("what came nearer is taken back", "(now[name] > bound and ", "("),
+    _moved("what a night moved summed over replies", "return total / len(rollout.answers)", "return total"),
     _learner("steps of another kind are continued", 'if state.get("step", "AdamW") != self._step():', "if False:"),
     _loop("chance is taken for drift", "NOISE_OF_DRIFT = 0.2", "NOISE_OF_DRIFT = 0.002"),
     _loop("a course where none is asked for", "history[1:] if settings.course else ()", "history[1:]"),

@@ -83,6 +83,29 @@ def test_continued_from_a_checkpoint_it_ends_with_the_same_weights_to_the_last_b
     assert untimed[0] == untimed[1]
 
 
+def test_a_later_night_continued_from_a_checkpoint_tells_the_same_way(tmp_path: Path) -> None:
+    def later(folder: Path) -> Learner:
+        policy = Policy(SplitModel(tiny_base(folder), top_layers=2), 3)
+        with torch.no_grad():
+            for number, weight in enumerate(policy.weights()):
+                weight.add_(0.03 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number)))
+        return Learner.fresh(policy, PROMPTS, WITH_MOMENTUM, 3)
+
+    whole = later(tmp_path / "a")
+    _train(whole, settings=WITH_MOMENTUM)
+    killed, checkpoint = later(tmp_path / "b"), tmp_path / "ppo.safetensors"
+    with pytest.raises(_Killed):
+        _train(killed, settings=WITH_MOMENTUM, checkpoint=checkpoint, die_after=2)
+    resumed = later(tmp_path / "c")
+    resumed.load_(checkpoint)
+    _train(resumed, settings=WITH_MOMENTUM)
+    moved = [figures["moved"] for figures in whole.history]
+    assert moved[0] == 0.0
+    assert all(each != 0.0 for each in moved[1:])
+    assert moved == pytest.approx([figures["moved"] for figures in resumed.history], rel=1e-4)
+    assert moved[1] != pytest.approx(whole.history[1]["kl"] - whole.history[0]["kl"], rel=1e-2)
+
+
 def test_a_checkpoint_is_replaced_whole_and_an_unwritable_one_leaves_the_earlier(tmp_path: Path) -> None:
     learner = _learner(tmp_path)
     path = tmp_path / "work" / "ppo.safetensors"
@@ -118,6 +141,15 @@ def test_a_night_begun_with_other_steps_is_not_continued_with_these(tmp_path: Pa
     _learner(tmp_path).save(path)
     with pytest.raises(DamagedCheckpoint, match=r"steps of another kind.*start a new night"):
         _learner(tmp_path / "again", settings=WITH_MOMENTUM).load_(path)
+
+
+def test_a_night_that_did_not_tell_how_far_it_moved_is_not_continued(tmp_path: Path) -> None:
+    path = tmp_path / "ppo.safetensors"
+    learner = _learner(tmp_path)
+    learner.history = [{"kl": 0.0, "seconds": 1.0}]
+    learner.save(path)
+    with pytest.raises(DamagedCheckpoint, match=r"how far its replies moved.*start a new night"):
+        _learner(tmp_path / "again").load_(path)
 
 
 def test_a_queue_goes_on_at_its_place(tmp_path: Path) -> None:

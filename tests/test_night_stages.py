@@ -156,6 +156,7 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
     given = (scorer, None, judgements, (), [(1, 2)], Drawing(0.7, 4))
     stages.ppo(policy, *given)
     assert stages.report["ppo_way_kept"] == 1.0
+    assert stages.report["ppo_by_clock"] is False
     policy.take_over_(begun)
     left = iter([1.4, 1.2, 1.05])
     monkeypatch.setattr(night_stages, "shorten_", partial(shorten_, measure=lambda policy: next(left)))

@@ -19,14 +19,14 @@ from training.judgements import Answer, Judgements, PairJudgement, Preferred
 from training.learner import Learner, PromptQueue
 from training.losses import policy_loss
 from training.policy import Policy
-from training.ppo import bound_passed, may_continue_, penalty_now, run_ppo, train
+from training.ppo import bound_passed, kl_target_now, may_continue_, penalty_now, run_ppo, train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings, imitate_, pretrain_critic_, update_
 from training.ptx import Example, ptx_loss
 from training.reading import answer_sequences
 from training.reward_fit import fit_head, make_batch
 from training.reward_model import RewardModel, pooled_states
-from training.rollout import Drawing, Rollout, draw, evaluate
+from training.rollout import Drawing, Rollout, draw, evaluate, roll_out
 from training.split import Side
 from training.trunk import SplitModel
 
@@ -413,23 +413,70 @@ def test_an_iteration_that_waited_for_other_work_does_not_end_a_night(policy: Po
 
 
 @pytest.mark.parametrize(
-    ("start", "kl", "words"),
+    ("kls", "moves", "words"),
     [
-        (0.0, 5.0, ""),
-        (0.0, 5.1, "the replies moved 3.0 nats, enough for one night"),
-        (2.0, 6.9, ""),  # far from the initial model, but not too far
-        (2.5, 7.6, "moved 0.5 nats, enough for one night"),
-        (6.0, 10.1, "the replies are 3.0 nats from the initial model, as far as all nights together may go"),
+        ((0.0, 5.0), (0.0, 5.0), ""),
+        ((0.0, 5.0, 4.9, 5.2), (0.0, 5.0, 4.9, 5.2), "the replies moved 4.9 nats, enough for one night"),
+        ((0.0, 4.5, 5.9), (0.0, 4.5, 5.9), ""),  # chance, it may be: 3.5 on average
+        ((0.0, 0.5, 6.1), (0.0, 0.5, 6.1), "the replies moved 0.5 nats, enough for one night"),
+        ((0.0, 6.0, 4.9), (0.0, 6.0, 4.9), ""),  # back again
+        ((0.0, 1.0, 7.0, 4.9, 4.9), (0.0, 1.0, 7.0, 4.9, 4.9), ""),
+        ((9.0, 8.0, 7.0), (0.0, 3.5, 5.5), ""),
+        ((9.0, 7.0, 5.0), (1.0, 6.0, 9.0), "the replies moved 6.0 nats, enough for one night"),  # and came nearer
+        ((9.0, 9.9, 9.9, 9.9), (0.0, 1.0, 1.0, 1.0), ""),
+        (
+            (9.0, 11.0, 9.5, 10.1),
+            (0.0, 1.0, 1.0, 1.0),
+            "the replies are 9.5 nats from the initial model, as far as all",
+        ),
+        ((3.0, 3.0, 12.1), (0.0, 0.0, 0.0), "the replies are 3.0 nats from the initial model, as far as all nights"),
+        ((10.1,), (0.0,), "the replies are 10.1 nats from the initial model, as far as all nights together may go"),
     ],
 )
-def test_drift_has_a_bound_for_a_night_and_one_for_all(policy: Policy, start: float, kl: float, words: str) -> None:
+def test_drift_has_a_bound_for_a_night_and_one_for_all(
+    policy: Policy, kls: tuple[float, ...], moves: tuple[float, ...], words: str
+) -> None:
     settings = critic_settings(20, DRAWING, kl_night=5.0, kl_total=10.0)
     learner = Learner.fresh(policy, [(1,)], settings, 0)
-    learner.history = _history((start, 0.0, 0.0), (3.0, 0.1, 0.1))  # of a rollout within both
-    learner.watch.resume_({"kl": start})
-    told = bound_passed(learner, kl, settings)
+    learner.history = [{"kl": kl, "moved": moved} for kl, moved in zip(kls[:-1], moves[:-1], strict=True)]
+    told = bound_passed(learner, kls[-1], moves[-1], settings)
     assert words in told
     assert bool(told) == bool(words)
+
+
+def _shifted(policy: Policy, by: float) -> Policy:
+    """A policy that lies `by` of chance away from a fresh one."""
+    other = Policy(policy.split, seed=0)
+    with torch.no_grad():
+        for number, weight in enumerate(other.weights()):
+            weight.add_(by * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number)))
+    return other
+
+
+def test_what_a_night_moved_is_told_from_where_it_began(policy: Policy) -> None:
+    scorer, settings = random_reward_model(policy.split), critic_settings(4, DRAWING)
+    answers = random_answers(12)
+
+    fresh = Learner.fresh(_shifted(policy, 0.0), [(1,)], settings, 0)
+    assert not fresh.policy.is_changed()
+    rollout = evaluate(_shifted(policy, 0.05), scorer, answers, DRAWING)
+    expected = float(rollout.kl().mean())
+    assert abs(expected) > 0.001
+    assert fresh.moved(rollout, DRAWING.temperature) == pytest.approx(expected, rel=1e-4)
+
+    later = Learner.fresh(_shifted(policy, 0.05), [(1,)], settings, 0)
+    assert later.policy.is_changed()
+    assert later.moved(rollout, DRAWING.temperature) == pytest.approx(0.0, abs=1e-6)
+    later.policy.take_over_(_shifted(policy, 0.1).copy())
+    before = later.policy.copy()
+    on = evaluate(_shifted(policy, 0.1), scorer, answers, DRAWING)
+    began = [_shifted(policy, 0.05).logps(each.trunk, each.sequences, DRAWING.temperature) for each in on.groups]
+    gained = [float((group.old - logps.detach()).sum()) for group, logps in zip(on.groups, began, strict=True)]
+    expected = sum(gained) / 12
+    assert abs(expected) > 0.001
+    assert later.moved(on, DRAWING.temperature) == pytest.approx(expected, rel=1e-4)
+    assert fresh.moved(on, DRAWING.temperature) != pytest.approx(expected, rel=1e-2)
+    assert all(torch.equal(later.policy.copy()[name], weight) for name, weight in before.items())
 
 
 @pytest.mark.parametrize("resumed", [False, True])
@@ -498,6 +545,21 @@ def test_from_iteration_to_iteration_the_rate_falls_and_the_penalty_follows_the_
     assert [figures["beta"] for figures in history] == pytest.approx([0.5, 0.45])
     assert learner.kl_control.beta == pytest.approx(0.405)
     assert learner.policy_optimiser.param_groups[0]["lr"] == pytest.approx(settings.learning_rate / 2)
+
+
+def test_the_target_of_drift_is_told_from_where_the_night_began(policy: Policy) -> None:
+    settings = critic_settings(1, DRAWING, kl_target=6.0, kl_total=11.0)
+    assert [kl_target_now(start, settings) for start in (0.0, 2.0, 8.5, 12.0)] == pytest.approx([6.0, 8.0, 9.9, 9.9])
+    assert kl_target_now(0.0, replace(settings, kl_target=1e9)) == 1e9
+    # On 2026-12-01 a third night began 8.5 nats away, and beta pulled it back from its first iteration on.
+    later, scorer = _shifted(policy, 0.08), random_reward_model(policy.split)
+    prompts = [answer.prompt_ids for answer in random_answers(16)]
+    start = roll_out(later, scorer, prompts, DRAWING, torch.Generator().manual_seed(0)).mean_kl()
+    near = replace(settings, kl_target=start / 2, kl_total=100.0, episodes=16, beta=0.5)
+    learner = Learner.fresh(later, prompts, near, 0)
+    train(learner, scorer, near, Surroundings())
+    assert learner.history[0]["kl"] > near.kl_target > 0.0
+    assert learner.kl_control.beta < 0.5
 
 
 def test_ppo_makes_rewarded_words_more_likely(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from training.episodes import estimate_advantages
 from training.gradients import OneProcess
 from training.learner import Learner
 from training.policy import Policy
-from training.ppo import NOISE_OF_DRIFT, drifted, learning_rate_now, share_of_night
+from training.ppo import NOISE_OF_DRIFT, by_clock, drifted, learning_rate_now, share_of_night
 from training.ppo_settings import PpoSettings, Step
 from training.ppo_update import Surroundings, update_
 from training.rollout import Drawing, evaluate
@@ -63,8 +63,10 @@ def test_a_first_step_has_the_length_that_was_set_and_the_next_goes_on_in_its_di
     assert float((second - 0.9 * first).norm()) == pytest.approx(0.02, rel=1e-3)
 
 
-def _rate(*drifts: float, settings: PpoSettings = SETTINGS, seconds: float = 9.0) -> float:
-    return learning_rate_now([{"kl": each, "seconds": seconds} for each in drifts], settings)
+def _rate(*drifts: float, settings: PpoSettings = SETTINGS, seconds: float = 9.0, start: float = 0.0) -> float:
+    """After rollouts that moved so far from where the night began, `start` nats from the initial model."""
+    rows = [{"kl": start, "moved": each, "seconds": seconds} for each in drifts]
+    return learning_rate_now(rows, settings)
 
 
 def test_a_nights_drift_follows_the_way_of_steps_that_fall_to_nothing() -> None:
@@ -76,16 +78,22 @@ def test_a_nights_drift_follows_the_way_of_steps_that_fall_to_nothing() -> None:
 def test_a_step_gets_shorter_where_replies_drift_beyond_their_course_and_longer_where_they_lag() -> None:
     course = 3.0 * drifted(0.25)
     assert _rate() == pytest.approx(0.02)
-    assert _rate(1.0) == pytest.approx(0.02 * 0.75)  # the night begins here, whatever was before it
-    assert _rate(1.0, 1.0 + course) == pytest.approx(0.02 * 0.5)
-    far = 1.0 + 4 * (course + NOISE_OF_DRIFT) - NOISE_OF_DRIFT  # four times is a step of twice the length
-    assert _rate(1.0, far) == pytest.approx(0.02 * 0.5 / 2**0.5)
-    near = 1.0 + (course + NOISE_OF_DRIFT) / 4 - NOISE_OF_DRIFT
-    assert _rate(1.0, near) == pytest.approx(0.02 * 0.5 * 2**0.5)
-    assert _rate(1.0, 1e4) == pytest.approx(0.02 * 0.5 / 1.5)
-    assert _rate(1.0, 0.0) == _rate(1.0, 1.0)  # less than nothing is chance
+    assert _rate(0.0) == pytest.approx(0.02 * 0.75)
+    assert _rate(0.0, course) == pytest.approx(0.02 * 0.5)
+    far = 4 * (course + NOISE_OF_DRIFT) - NOISE_OF_DRIFT  # four times is a step of twice the length
+    assert _rate(0.0, far) == pytest.approx(0.02 * 0.5 / 2**0.5)
+    near = (course + NOISE_OF_DRIFT) / 4 - NOISE_OF_DRIFT
+    assert _rate(0.0, near) == pytest.approx(0.02 * 0.5 * 2**0.5)
+    assert _rate(0.0, 1e4) == pytest.approx(0.02 * 0.5 / 1.5)
     assert _rate(0.0, 0.0) == pytest.approx(0.02 * 0.5 * 1.5)
-    assert _rate(1.0, 1e4, 1e4) == pytest.approx(0.02 * 0.25 / 1.5**2)
+    assert _rate(0.0, -1.0) == _rate(0.0, 0.0)  # less than nothing is chance
+    assert _rate(0.0, 1e4, 1e4) == pytest.approx(0.02 * 0.25 / 1.5**2)
+
+
+def test_steps_follow_what_a_night_moved_and_not_how_far_the_initial_model_is() -> None:
+    # On 2026-12-01 a night that began 8.5 nats away fell to 5.5 and took that for standing still.
+    rows = [{"kl": kl, "moved": 3.0 * drifted(share), "seconds": 9.0} for kl, share in ((4.0, 0.0), (1.0, 0.25))]
+    assert learning_rate_now(rows, SETTINGS) == pytest.approx(0.02 * 0.5)
 
 
 def test_one_rollout_of_chance_changes_little() -> None:
@@ -102,9 +110,9 @@ def test_a_model_that_hardly_moves_is_moved_at_last_but_not_without_bound() -> N
 def test_a_night_that_begins_far_away_aims_at_what_is_left_of_all_nights() -> None:
     late = replace(SETTINGS, kl_total=11.0)
     left = 1.0 * drifted(0.25)
-    assert _rate(10.0, 10.0 + left, settings=late) == pytest.approx(0.02 * 0.5)
-    assert _rate(12.0, 12.0, settings=late) == pytest.approx(0.02 * 0.5)
-    assert _rate(12.0, 13.0, settings=late) < 0.02 * 0.5
+    assert _rate(0.0, left, settings=late, start=10.0) == pytest.approx(0.02 * 0.5)
+    assert _rate(0.0, 0.0, settings=late, start=12.0) == pytest.approx(0.02 * 0.5)
+    assert _rate(0.0, 1.0, settings=late, start=12.0) < 0.02 * 0.5
 
 
 def test_without_a_course_the_rate_only_falls() -> None:
@@ -128,12 +136,24 @@ def test_a_night_whose_time_ends_first_is_over_by_its_time() -> None:
     assert share_of_night([{"kl": 0.0, "seconds": 1e9}], SETTINGS) == 0.25  # no box
 
 
+def test_a_night_tells_whether_the_clock_had_a_say() -> None:
+    def told(*seconds: float) -> bool:
+        rows = [{"seconds": each} for each in seconds]
+        return by_clock(rows, replace(SETTINGS, seconds=80.0))
+
+    assert not told(9.0, 9.0, 9.0, 9.0)
+    assert not told(20.0, 20.0, 20.0, 20.0)
+    assert told(40.0, 9.0, 9.0, 9.0)  # after the first there seemed to be time for one more
+    assert told(9.0, 9.0, 60.0)
+    assert not by_clock([{"seconds": 1e9}], SETTINGS)
+
+
 def test_where_time_ends_first_steps_fall_and_drift_is_asked_for_by_time() -> None:
     slow = replace(SETTINGS, seconds=80.0)
-    assert _rate(1.0, settings=slow, seconds=40.0) == pytest.approx(0.02 * 0.5)
-    on_course = 1.0 + 3.0 * drifted(0.375)  # after 30 s of 80
-    assert _rate(1.0, on_course, settings=slow, seconds=30.0) == pytest.approx(0.02 * 0.25)
-    assert _rate(1.0, on_course, settings=slow, seconds=9.0) < 0.02 * 0.5  # so far so early is too far
+    assert _rate(0.0, settings=slow, seconds=40.0) == pytest.approx(0.02 * 0.5)
+    on_course = 3.0 * drifted(0.375)  # after 30 s of 80
+    assert _rate(0.0, on_course, settings=slow, seconds=30.0) == pytest.approx(0.02 * 0.25)
+    assert _rate(0.0, on_course, settings=slow, seconds=9.0) < 0.02 * 0.5  # so far so early is too far
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])

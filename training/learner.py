@@ -23,8 +23,10 @@ from training.advantages import AdaptiveKl
 from training.critic import LEARNING_RATE as CRITIC_RATE
 from training.critic import Critic
 from training.invariants import Watch
+from training.losses import k1
 from training.policy import Policy
 from training.ppo_settings import PpoSettings, Step
+from training.rollout import Rollout
 
 MOMENTUM = 0.9
 
@@ -62,6 +64,11 @@ class Learner:
     generator: torch.Generator
     queue: PromptQueue
     watch: Watch
+    begun: dict[str, Tensor]
+    """The policy's weights when the night began, by PEFT's names; empty where that was the initial model.
+
+    Not in a checkpoint: `fresh` gets them, before `load_`.
+    """
     history: list[dict[str, float]] = field(default_factory=list)
     earlier: dict[str, Tensor] = field(default_factory=dict)
     """The policy's weights before its last update, by PEFT's names; empty before the first one."""
@@ -96,7 +103,26 @@ class Learner:
             generator=torch.Generator().manual_seed(seed),
             queue=PromptQueue(prompts, seed),
             watch=Watch(policy.split.base, first_night=first_night),
+            begun=policy.copy() if policy.is_changed() else {},
         )
+
+    @torch.no_grad()
+    def moved(self, rollout: Rollout, temperature: float) -> float:
+        """Nats per reply from the policy that the night began with to the one that drew the rollout.
+
+        Not the difference of their drifts from the initial model: replies may move far and come no farther from that.
+        The mean of k1, which one token that has become rare moves less than it would k3's.
+        """
+        began = [group.reference for group in rollout.groups]
+        if self.begun:
+            now = self.policy.copy()
+            try:
+                self.policy.take_over_(self.begun)
+                began = [self.policy.logps(group.trunk, group.sequences, temperature) for group in rollout.groups]
+            finally:
+                self.policy.take_over_(now)
+        total = sum(float(k1(group.old, logps).sum()) for group, logps in zip(rollout.groups, began, strict=True))
+        return total / len(rollout.answers)
 
     def take_back_(self) -> None:
         """The policy as it was before its last update, where there was one."""
@@ -124,6 +150,8 @@ class Learner:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if state.get("step", "AdamW") != self._step():  # there was one kind before it was told
                 raise ValueError("it was made with steps of another kind")
+            if not all("moved" in figures for figures in state["history"]):
+                raise ValueError("it does not tell how far its replies moved")
             self._take_over_(tensors)
         except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
             raise DamagedCheckpoint(

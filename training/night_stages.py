@@ -40,7 +40,7 @@ from training.night_kept import (
 from training.night_log import NightLog
 from training.night_work import NightWork
 from training.policy import Policy
-from training.ppo import TIME_IS_UP, train
+from training.ppo import TIME_IS_UP, by_clock, train
 from training.ppo_settings import PpoSettings
 from training.ppo_update import Surroundings
 from training.prompts import components_of, exam_prompts
@@ -282,6 +282,7 @@ class Stages:
             "iterations": len(history),
             "episodes": len(history) * settings.episodes,
             "ppo_stopped": learner.stopped,
+            "ppo_by_clock": by_clock(history, settings),
             "beta": learner.kl_control.beta,
             "ptx_examples": len(examples),
         }

@@ -30,6 +30,10 @@ class Policy:
         """What is trained: LoRA A and B, nothing else."""
         return [weight for name, weight in self.adapter.named_parameters() if "lora_" in name]
 
+    def is_changed(self) -> bool:
+        """Whether it is anything else than the base: any B is not 0."""
+        return any(bool(weight.any()) for name, weight in self.adapter.named_parameters() if "lora_B" in name)
+
     def load_(self, policy_folder: Path) -> None:
         """Take over the weights of an earlier version; layers it did not train stay as they are in the base.
 

@@ -24,9 +24,13 @@ TIME_IS_UP = "the time is used up"
 WATCHED_TOGETHER = 3
 """Iterations whose scores by the onlooker are averaged: of many single ones, chance alone makes one the best."""
 LATELY = 3
-"""Iterations whose median tells how long the next one will take."""
+"""Iterations whose median tells how long the next one will take, and whose mean drift is held against the bounds."""
+BY_CHANCE = 1.2
+"""A single rollout may lie up to this many times a bound away while the mean of the last ones is within."""
+SHARE_OF_BOUND = 0.9
+"""Of the bound on the drift of all nights: from there on beta grows, in whichever night."""
 NOISE_OF_DRIFT = 0.2
-"""Nats by which a rollout's mean drift may be off by chance, or early in a night."""
+"""Nats added to what moved and to what was asked for, so that little movement early in a night changes steps little."""
 RATE_CHANGES = 1.5
 """Factor by which the learning rate changes at most from one iteration to the next, but for its fall."""
 LONGEST = 8.0
@@ -60,7 +64,8 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
             replies=settings.replies, watcher=around.watcher, check=around.check,
         )  # fmt: skip
         learner.watch.rollout(rollout)
-        if passed := bound_passed(learner, rollout.mean_kl(), settings):
+        moved = learner.moved(rollout, settings.drawing.temperature)
+        if passed := bound_passed(learner, rollout.mean_kl(), moved, settings):
             learner.take_back_()
             learner.stopped = passed
             break
@@ -70,12 +75,13 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
             pretrain_critic_(learner, rollout, asked, around)
         episodes = estimate_advantages(rollout, learner.critic, asked, learner.kl_control.beta, learner.watch)
         figures = rollout_figures(rollout, episodes, learner.kl_control.beta)
-        figures["missing_end_penalty"] = asked.missing_end_penalty
+        figures |= {"moved": moved, "missing_end_penalty": asked.missing_end_penalty}
         learner.earlier = learner.policy.copy()
         updating = around.clock()
         figures |= update_(learner, episodes, settings, around)
         figures |= {"seconds_draw": rollout.seconds_draw, "seconds_evaluate": rollout.seconds_evaluate}
         figures |= {"seconds_update": around.clock() - updating, "seconds": around.clock() - began}
+        learner.kl_control.target = kl_target_now(learner.watch.start["kl"], settings)
         learner.kl_control.update_(rollout.mean_kl(), settings.episodes)
         learner.history.append(figures)
         around.record(iteration + 1, figures)
@@ -105,16 +111,14 @@ def learning_rate_now(history: Sequence[dict[str, float]], settings: PpoSettings
     """The learning rate after these iterations: it falls to 0 at the night's end, and keeps to a course where there is
     one.
 
-    How far a step of one length moves replies depends on the model and on how alike the steps are. Every rollout whose
-    drift since the night began is off the course changes all later lengths, by the fourth root of how far it is off.
+    How far a step of one length moves replies depends on the model and on how alike the steps are. Every rollout that
+    moved less or more since the night began changes all later lengths, by the fourth root of how far it is off.
     """
     rate = settings.learning_rate
     for iteration, figures in enumerate(history[1:] if settings.course else (), 1):
-        start = history[0]["kl"]
         share = share_of_night(history[:iteration], settings)
-        wanted = min(settings.course, max(settings.kl_total - start, 0.0)) * drifted(share)
-        drift = max(figures["kl"] - start, 0.0)
-        off = (wanted + NOISE_OF_DRIFT) / (drift + NOISE_OF_DRIFT)
+        wanted = min(settings.course, max(settings.kl_total - history[0]["kl"], 0.0)) * drifted(share)
+        off = (wanted + NOISE_OF_DRIFT) / (max(figures["moved"], 0.0) + NOISE_OF_DRIFT)
         rate *= min(max(off**0.25, 1 / RATE_CHANGES), RATE_CHANGES)
         rate = min(rate, LONGEST * settings.learning_rate)
     return rate * (1 - share_of_night(history, settings))
@@ -135,6 +139,12 @@ def share_of_night(history: Sequence[dict[str, float]], settings: PpoSettings) -
     return done / (done + left)
 
 
+def by_clock(history: Sequence[dict[str, float]], settings: PpoSettings) -> bool:
+    """Whether there was less time than iterations, so that the same night again may end with other weights."""
+    shares = {done: share_of_night(history[:done], settings) for done in range(1, len(history) + 1)}
+    return any(share != done / settings.iterations for done, share in shares.items())
+
+
 def drifted(share: float) -> float:
     """Share of a night's drift after a share of the night.
 
@@ -142,6 +152,14 @@ def drifted(share: float) -> float:
     steps have nothing in common, with its square where they are alike, and here with the power between.
     """
     return float((1 - (1 - share) ** 2) ** 1.5)
+
+
+def kl_target_now(start: float, settings: PpoSettings) -> float:
+    """Nats to the initial model beyond which beta grows, in a night that began `start` nats away.
+
+    Where every night has the same target, a night that begins beyond it is pulled back from its first iteration on.
+    """
+    return max(min(start + settings.kl_target, SHARE_OF_BOUND * settings.kl_total), settings.kl_target)
 
 
 def penalty_now(endings: Sequence[float], settings: PpoSettings) -> float:
@@ -160,17 +178,23 @@ def penalty_now(endings: Sequence[float], settings: PpoSettings) -> float:
     return penalty
 
 
-def bound_passed(learner: Learner, kl: float, settings: PpoSettings) -> str:
-    """Which bound a rollout of this drift lies beyond, in words; empty within both.
+def bound_passed(learner: Learner, kl: float, moved: float, settings: PpoSettings) -> str:
+    """Which bound the latest rollouts lie beyond, in words; empty within both.
 
-    The last update went too far then and is taken back, so the words tell of the rollout before it.
+    kl: the newest one's drift from the initial model; moved: from the policy the night began with. The last update is
+    taken back then, so the words tell of the rollout before it.
     """
-    start = learner.watch.start["kl"]
-    kept = learner.history[-1]["kl"] if learner.history else kl
-    if kl > settings.kl_total:
-        return too_far(kept)
-    if kl - start > settings.kl_night:
-        return f"the replies moved {kept - start:.1f} nats, enough for one night"
+    now = {"kl": kl, "moved": moved}
+    lately = [*learner.history, now][-LATELY:]
+    before = lately[-2] if len(lately) > 1 else now
+
+    def beyond(name: str, bound: float) -> bool:
+        return now[name] > BY_CHANCE * bound or (now[name] > bound and fmean(each[name] for each in lately) > bound)
+
+    if beyond("kl", settings.kl_total):
+        return too_far(before["kl"])
+    if beyond("moved", settings.kl_night):
+        return f"the replies moved {before['moved']:.1f} nats, enough for one night"
     return ""
 
 

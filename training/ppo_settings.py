@@ -46,16 +46,16 @@ class PpoSettings:
     learning_rate: float = 4e-2
     """With `Step.MOMENTUM` how far a gradient of length one moves the LoRA's weights in its first step."""
     course: float = 6.0
-    """Nats that the replies should drift in a night: the learning rate is changed towards that. 0: it only falls.
+    """Nats that the replies should move in a night: the learning rate is changed towards that. 0: it only falls.
     Chosen from how gain grows with drift (docs/log.md, 2026-12-01), not yet won against other lengths."""
     clip: float = 0.2
     credit: Credit = Credit.DENSE
     baseline: Baseline = Baseline.GROUP
     beta: float = 0.1
     kl_target: float = 6.0
-    """Nats per reply to the initial model."""
+    """Nats per reply that a night may drift before beta grows; over all nights, nine tenths of `kl_total`."""
     kl_night: float = 8.0
-    """Nats that the replies may drift in one night: an update that takes them beyond is taken back, and the last."""
+    """Nats that the replies may move in one night: the update after which they lie beyond is taken back, the last."""
     kl_total: float = 11.0
     """The same for the drift from the initial model in all nights together; the exam rejects beyond 12."""
     gamma: float = 0.97

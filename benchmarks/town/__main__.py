@@ -140,7 +140,7 @@ def over_seeds(found: list[dict[str, Any]]) -> dict[str, Any]:
         numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
         if len(numbers) == len(values):
             flat |= {name: fmean(numbers), f"{name}_sd": pstdev(numbers)}
-        elif name.startswith(("verdict", "control", "name", "model", "effort", "days")):
+        elif name.startswith(("verdict", "control", "name", "model", "effort", "days", "ppo_by_clock")):
             flat[name] = values[0] if len(set(values)) == 1 else ", ".join(map(str, values))
     return flat
 
