@@ -6,7 +6,7 @@ once the initial replies, later PPO and the exam, tell how fast this one is.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from statistics import fmean
+from statistics import median
 
 from nightschool.records import Night, NightState, Stage
 
@@ -110,9 +110,9 @@ def _left_of(name: str, stage: Stage | None, seconds: float, now: datetime) -> f
 
 
 def _ppo_seconds(ppo: Stage | None, iterations: Sequence[float]) -> float | None:
-    """How long all of PPO takes, told from its newest iterations."""
+    """How long all of PPO takes, told from its newest iterations, as its loop does: one that waited says little."""
     if ppo is None or not iterations or not ppo.progress:
         return None
     if ppo.state is NightState.DONE:
         return sum(iterations)
-    return fmean(iterations[-LAST_ITERATIONS:]) * len(iterations) / ppo.progress
+    return median(iterations[-LAST_ITERATIONS:]) * len(iterations) / ppo.progress

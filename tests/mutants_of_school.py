@@ -29,6 +29,11 @@ SCHOOL_MUTANTS = (
         "return taken[told] / usual[told] if",
         "return usual[told] / taken[told] if",
     ),
+    _time(
+        "one slow iteration foretells the rest",
+        "median(iterations[-LAST_ITERATIONS:])",
+        "max(iterations[-LAST_ITERATIONS:])",
+    ),
     _time("what an interrupted stage had kept is forgotten", "return min(stage.progress, ALMOST)", "return 0.0"),
     _outlook("the judgements are counted at every look", "if fingerprint != self._counted_for and", "if"),
     _page("every part is sent at every tick", "if digest != before:", "if digest:"),

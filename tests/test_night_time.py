@@ -67,6 +67,9 @@ def test_time_left_is_what_the_stages_still_take() -> None:
     # PPO tells its own pace: two iterations of 20 s are a quarter of it, so three quarters are 120 s
     at_work = night(DONE, stage("initial replies", NightState.DONE, 1.0, 40), stage("ppo", NightState.RUNNING, 0.25))
     assert left(at_work, is_measured=True, iterations=(20.0, 20.0)) == 120 + 50
+    waited = night(DONE, stage("initial replies", NightState.DONE, 1.0, 40), stage("ppo", NightState.RUNNING, 0.5))
+    slow = (20.0, 80.0, 20.0)  # the next three will take 20 s again
+    assert left(waited, is_measured=True, iterations=slow) == 60 + 50
 
 
 def test_in_a_first_night_time_left_is_told_once_the_initial_replies_tell_its_pace() -> None:
