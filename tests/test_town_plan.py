@@ -91,11 +91,26 @@ def test_bad_numbers_on_the_command_line_are_refused(capsys: pytest.CaptureFixtu
 
 
 def test_seeds_are_summed_up_as_means_with_their_spread() -> None:
-    one = {"seed": 0, "win_rate_night_1": 0.8, "verdict_night_1": "promoted", "kl_night_1": None, "name": "t"}
-    other = {"seed": 1, "win_rate_night_1": 0.6, "verdict_night_1": "held", "kl_night_1": 2.0, "name": "t"}
+    one = {
+        "seed": 0,
+        "win_rate_night_1": 0.8,
+        "verdict_night_1": "promoted",
+        "kl_night_1": None,
+        "name": "t",
+        "ppo_by_clock_night_1": False,
+    }
+    other = {
+        "seed": 1,
+        "win_rate_night_1": 0.6,
+        "verdict_night_1": "held",
+        "kl_night_1": 2.0,
+        "name": "t",
+        "ppo_by_clock_night_1": True,
+    }
     found = over_seeds([one, other])
     assert found["win_rate_night_1"] == pytest.approx(0.7)
     assert found["win_rate_night_1_sd"] == pytest.approx(0.1)
     assert found["verdict_night_1"] == "promoted, held"
     assert (found["name"], found["seeds"]) == ("t", "0, 1")
     assert "kl_night_1" not in found
+    assert found["ppo_by_clock_night_1"] == "False, True"

@@ -28,8 +28,10 @@ Prompt = tuple[int, ...]
 
 
 def practice_prompts(base: BaseModel, judgements: Judgements) -> list[Prompt]:
-    """The bank's training half and the prompts judged on the training side, each once; none that an exam may ask
-    or whose labels the examiner may know."""
+    """The bank's training half and the prompts judged on the training side, each once.
+
+    None that an exam may ask, nor any whose labels the examiner may know.
+    """
     held_out = {*_judged(judgements.on(Side.VALIDATION, Side.EXAM)), *_bank(base, "exam"), *_reserve(base)}
     wanted = dict.fromkeys([*_judged(judgements.on(Side.TRAIN)), *_bank(base, "train")])
     return [prompt for prompt in wanted if prompt not in held_out]
