@@ -14,6 +14,7 @@ _losses = mutants_of("training/losses.py", "tests/test_reward_fit.py", "-k", "de
 _answers = mutants_of("training/judgements.py", "tests/test_reward_ladder.py", "-k", "only_the_end")
 _ladder = mutants_of("training/reward_ladder.py", "tests/test_reward_ladder.py")
 _lora = mutants_of("training/reward_lora.py", "tests/test_reward_lora.py")
+_start = mutants_of("training/reward_start.py", "tests/test_reward_ladder.py", "-k", "layers_are_its_own")
 _metrics = mutants_of("training/reward_metrics.py", "tests/test_reward_metrics.py")
 _calibration = mutants_of("training/calibration.py", "tests/test_calibration.py")
 
@@ -101,6 +102,19 @@ REWARD_MUTANTS = (
     _model(
         "scores not scaled", "(self.rewards(pooled) - self.offset) / self.spread", "self.rewards(pooled) - self.offset"
     ),
+    _model(
+        "the policy's states for a LoRA cut elsewhere", "if self.split is policy else", "if self.split is not None else"
+    ),
+    _model(
+        "a LoRA judges by the base's states", "if self.adapter_top is None and self.split.base", "if self.split.base"
+    ),
+    _model(
+        "a head reads what the policy has read",
+        "if self.adapter_top is None and self.split.base is policy.base:",
+        "if False:",
+    ),
+    _start("the reward model's layers are the policy's", "if is_cut_there else", "if split else"),
+    _start("a report's own layers not read", 'report.get("reward_layers", report', "(report"),
     _model(
         "doubt added in place of taken off",
         "self.head.scores(pooled) - self.doubt(pooled)",

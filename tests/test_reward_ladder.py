@@ -21,7 +21,7 @@ from training.reward_ladder import FittedReward, fit_reward
 from training.reward_lora import Refinement
 from training.reward_metrics import RewardMetrics
 from training.reward_model import RewardModel, pooled_states
-from training.reward_start import reward_split
+from training.reward_start import layers_of, reward_split
 from training.split import Side, hashed_side
 from training.trunk import SplitModel
 from training.weights import SHARE_OF_ONE, SHARES_OF_FEW, masses
@@ -242,12 +242,26 @@ def test_a_lora_is_read_back_alike(split: SplitModel, tmp_path: Path) -> None:
 
 def test_from_scratch_the_top_is_drawn_anew_and_the_base_stays_as_it_was(split: SplitModel, tmp_path: Path) -> None:
     before = pooled_states(split, ANSWERS[:5])
-    scratch, again = (reward_split(split, "scratch", tmp_path, seed=3) for _ in range(2))
+    scratch, again = (reward_split(split, "scratch", tmp_path, seed=3, layers=2) for _ in range(2))
     assert torch.equal(pooled_states(scratch, ANSWERS[:5]), pooled_states(again, ANSWERS[:5]))
     assert not torch.equal(pooled_states(scratch, ANSWERS[:5]), before)
     assert torch.equal(pooled_states(split, ANSWERS[:5]), before)
     ids = torch.tensor([list(range(3, 35))])
     assert torch.equal(scratch.trunk(ids), split.trunk(ids))
+
+
+def test_a_reward_models_layers_are_its_own_and_reports_without_them_tell_the_policys(tmp_path: Path) -> None:
+    split = SplitModel(tiny_base(tmp_path, layers=6), top_layers=5)
+    own = reward_split(split, "base", tmp_path, seed=3)
+    assert (own.base, own.top_layers, split.top_layers) == (split.base, 4, 5)
+    assert reward_split(own, "base", tmp_path, seed=3) is own
+    assert reward_split(split, "base", tmp_path, seed=3, layers=5) is split
+    assert reward_split(split, "scratch", tmp_path, seed=3).top_layers == 4
+    few = SplitModel(tiny_base(tmp_path / "few", layers=2), top_layers=20)
+    assert reward_split(few, "base", tmp_path, seed=3) is few
+    assert layers_of({"lora_layers": 20, "reward_layers": 4}) == 4
+    assert layers_of({"lora_layers": 2}) == 2
+    assert layers_of({}) == 8
 
 
 def _by_coin(judgements: Judgements, *sides: Side, seed: int = 1) -> Judgements:

@@ -101,3 +101,24 @@ def test_a_models_states_are_those_of_its_own_top_over_the_shared_trunk(split: S
         ]
     assert torch.equal(states, torch.cat([halfway, expected], -1))
     assert torch.equal(expected, base) is not excited
+
+
+def test_a_policy_cut_elsewhere_is_judged_by_the_same_scores(
+    split: SplitModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, answers = SplitModel(split.base, top_layers=3), ANSWERS[:6]
+    adapter, top = elsewhere.adapter()
+    with torch.no_grad():
+        for name, weight in adapter.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(0, 0.2, generator=torch.Generator().manual_seed(0))
+    by_head = RewardModel(elsewhere, random_head(split, 1))
+    by_lora = replace(by_head, adapter=adapter, adapter_top=top)
+    wanted = [model.scores(answers).float() for model in (by_head, by_lora)]
+    assert not torch.allclose(*wanted, atol=1e-3)
+    sequences = answer_sequences(answers, split.base.pad_id)
+    trunk = split.trunk(sequences.ids)
+    given = (split, answers, sequences, trunk, split.top(split.reference, trunk))
+    torch.testing.assert_close(by_lora.judge(*given).scores, wanted[1], atol=1e-4, rtol=1e-4)
+    monkeypatch.setattr(elsewhere, "trunk", None)  # a head needs nothing that the policy has not read
+    torch.testing.assert_close(by_head.judge(*given).scores, wanted[0], atol=1e-4, rtol=1e-4)

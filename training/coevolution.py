@@ -32,7 +32,7 @@ from training.judgements import Answer
 from training.prompts import exam_half
 from training.reward_folder import HEAD, load_reward_model
 from training.reward_model import RewardModel, pooled_states
-from training.reward_start import reward_split
+from training.reward_start import layers_of, reward_split
 from training.rollout import Drawing, draw
 from training.trunk import TOP_LAYERS, SplitModel
 from training.version_report import report_of
@@ -186,10 +186,8 @@ class _Work:
         if not (folder / REWARD / HEAD).is_file():
             raise BadInput(f"The version {version.id} has no reward model; versions that nights make have one.")
         report = report_of(folder)
-        layers = int(report.get("lora_layers", TOP_LAYERS))
-        split = self.split if layers == self.split.top_layers else SplitModel(self.base, layers)
         start = str(report.get("reward_start", "base"))
-        own = reward_split(split, start, self.settings.cache, int(report["seed"]))
+        own = reward_split(self.split, start, self.settings.cache, int(report["seed"]), layers_of(report))
         try:
             return load_reward_model(folder / REWARD, own)
         except (SafetensorError, LookupError, ValueError, RuntimeError, OSError) as error:

@@ -20,7 +20,7 @@ from training.policy import Policy, reference_logps
 from training.reading import answer_sequences
 from training.receipts import answer_of
 from training.reward_folder import HEAD, load_reward_model
-from training.reward_start import reward_split
+from training.reward_start import layers_of, reward_split
 from training.trunk import TOP_LAYERS, SplitModel
 from training.version_report import report_of
 
@@ -48,8 +48,7 @@ def explain(settings: Settings, registry: VersionRegistry, reply: Reply) -> Expl
         folder = settings.versions / scorer.id
         report = report_of(folder)
         start = str(report.get("reward_start", "base"))
-        of_scorer = SplitModel(base, int(report.get("lora_layers", TOP_LAYERS)))
-        own = reward_split(of_scorer, start, settings.cache, int(report["seed"]))
+        own = reward_split(split, start, settings.cache, int(report["seed"]), layers_of(report))
         score = float(load_reward_model(folder / REWARD, own).scores([answer])[0])
     return Explanation(
         reply=reply.id,

@@ -211,6 +211,7 @@ class Stages:
         refuse_other_models(split.base, judgements)
         settings, work = self.plan.settings, self.work.reward
         reader = reward_split(split, settings.reward_start, settings.cache, self.plan.seed)
+        self.report["reward_layers"] = reader.top_layers
         if manifest_fault(work) is None:
             fitted = load_fitted(work, reader)
         else:

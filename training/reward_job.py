@@ -21,10 +21,10 @@ from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import fit_reward, refuse_other_models
 from training.reward_metrics import TO_EXAMINE_WITH, gate
 from training.reward_model import save_head
-from training.reward_start import reward_split
+from training.reward_start import LAYERS, layers_of, reward_split
 from training.rollout import Drawing, draw
 from training.split import Side
-from training.trunk import TOP_LAYERS, SplitModel
+from training.trunk import SplitModel
 from training.word_overlap import overlap_agreement
 
 
@@ -41,14 +41,14 @@ def fit_from_feedback(
     if not judgements.on(Side.TRAIN).all:
         raise BadInput("There are no judgements to train on yet; judge some answers, or import preferences, first.")
     base = base_of(settings)
-    policy_split = SplitModel(base, settings.lora_layers)
+    of_base = SplitModel(base, LAYERS)
     refuse_other_models(base, judgements)
-    split = reward_split(policy_split, settings.reward_start, settings.cache, seed)
+    split = reward_split(of_base, settings.reward_start, settings.cache, seed)
     say(f"Drawing {effort.normaliser_replies} replies of {base.name}, on whose scale scores are told.")
     prompts = practice_prompts(base, judgements)
     wanted = [prompts[index % len(prompts)] for index in range(effort.normaliser_replies)]
     drawing = Drawing(settings.temperature, min(effort.reply_tokens, settings.max_new_tokens))
-    initial = draw(policy_split, base.model, wanted, drawing, torch.Generator().manual_seed(seed))
+    initial = draw(of_base, base.model, wanted, drawing, torch.Generator().manual_seed(seed))
     told: list[str] = []
 
     def progress(_: float, what: str) -> None:
@@ -62,7 +62,7 @@ def fit_from_feedback(
         "model": base.name,
         "base_fingerprint": base.fingerprint,
         "start": settings.reward_start,
-        "lora_layers": policy_split.top_layers,
+        "reward_layers": split.top_layers,
         "effort": effort.name,
         "context_tokens": effort.context_tokens,
         "seed": seed,
@@ -103,9 +103,8 @@ def scores_of(
             f"The reward model in {folder} was fitted on {report['model']}, and {base.name} is another model; give "
             "the one it was fitted on with --model."
         )
-    split = reward_split(
-        SplitModel(base, report.get("lora_layers", TOP_LAYERS)), report["start"], settings.cache, report["seed"]
-    )
+    layers = layers_of(report)
+    split = reward_split(SplitModel(base, layers), report["start"], settings.cache, report["seed"], layers)
     model = load_reward_model(folder, split)
     end = base.tokenizer.eos_token_id
     answers = [

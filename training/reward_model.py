@@ -113,13 +113,13 @@ class RewardModel:
     def states(self, policy: SplitModel, ids: Tensor, trunk_states: Tensor, base_states: Tensor) -> Tensor:
         """The states this model reads. ids [batch, width] -> [batch, width, 2 size].
 
-        `trunk_states` and `base_states` are the policy's split's of the same ids, used where this model shares it.
+        `trunk_states` and `base_states` are the policy's split's of the same ids: all that a head on the same base
+        reads, wherever that is cut.
         """
-        shares = self.split is policy
-        trunk = trunk_states if shares else self.split.trunk(ids)
-        is_at_hand = shares and self.adapter_top is None
-        ends = base_states if is_at_hand else self.split.top(self.adapter_top or self.split.reference, trunk)
-        return self.split.beside(trunk, ends)
+        if self.adapter_top is None and self.split.base is policy.base:
+            return policy.beside(trunk_states, base_states)
+        trunk = trunk_states if self.split is policy else self.split.trunk(ids)
+        return self.split.beside(trunk, self.split.top(self.adapter_top or self.split.reference, trunk))
 
     @torch.no_grad()
     def judge(

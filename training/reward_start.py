@@ -3,34 +3,47 @@
 The base is the usual start: policy and reward model then share the trunk's states. The others are read by themselves.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from nightschool.errors import BadInput
 from nightschool.model import BaseModel, decoder_layers, load_base, twin
-from training.trunk import SplitModel
+from training.trunk import TOP_LAYERS, SplitModel
 
 BASE, SCRATCH = "base", "scratch"
+LAYERS = 4
+"""Upper layers that a reward model's own LoRA trains, however many the policy does: it rarely helps (docs/log.md)."""
 
 
-def reward_split(split: SplitModel, start: str, cache: Path, seed: int) -> SplitModel:
+def reward_split(split: SplitModel, start: str, cache: Path, seed: int, layers: int = LAYERS) -> SplitModel:
     """The split model whose states the reward model reads. Raises `BadInput` for a model with other words.
 
     `start` is "base" (the policy's own), "scratch" (the base, its top layers drawn anew) or a model's id or folder.
     """
     if start == BASE:
-        return split
+        is_cut_there = split.top_layers == min(layers, len(decoder_layers(split.base.model)))
+        return split if is_cut_there else SplitModel(split.base, layers)
     if start == SCRATCH:
-        return SplitModel(_with_random_top(split.base, split.top_layers, seed), split.top_layers)
+        return SplitModel(_with_random_top(split.base, layers, seed), layers)
     other = load_base(start, cache, dtype=split.base.model.dtype)
     if other.tokenizer.get_vocab() != split.base.tokenizer.get_vocab():
         raise BadInput(
             f"The reward model was to start from {start}, whose tokenizer has other words than that of "
             f"{split.base.name}; choose a model of the same family, or base, or scratch."
         )
-    return SplitModel(other, split.top_layers)
+    return SplitModel(other, layers)
+
+
+def layers_of(report: Mapping[str, Any]) -> int:
+    """How many upper layers belong to a reward model, by its version's or fit's report.
+
+    In reports that do not tell, they are the policy's.
+    """
+    return int(report.get("reward_layers", report.get("lora_layers", TOP_LAYERS)))
 
 
 def _with_random_top(base: BaseModel, top_layers: int, seed: int) -> BaseModel:
