@@ -29,7 +29,6 @@ from training.policy import Policy
 from training.trunk import SplitModel
 
 INITIAL_VERSION = Version(INITIAL, None, "", None, None, None, None)
-LAYERS = 4
 
 
 def main() -> None:
@@ -42,7 +41,7 @@ def main() -> None:
     base = replace(base_of(settings), stop_ids=frozenset())  # all replies are equally long
     sampling = Sampling(settings.temperature, 64)
     with tempfile.TemporaryDirectory() as folder:
-        other = write_version(base, Path(folder), words.seed)
+        other = write_version(base, SplitModel(base, settings.lora_layers), Path(folder), words.seed)
         with closing(
             EmbeddedEngine(base, Path(folder), max_prompt_tokens=512, max_new_tokens=64, resident=4)
         ) as engine:
@@ -82,9 +81,9 @@ def main() -> None:
     tell(figures, as_json=words.json)
 
 
-def write_version(base: BaseModel, folder: Path, seed: int) -> Version:
+def write_version(base: BaseModel, split: SplitModel, folder: Path, seed: int) -> Version:
     """An adapter that changes its layers, as a night's does."""
-    policy = Policy(SplitModel(base, LAYERS), seed=seed)
+    policy = Policy(split, seed=seed)
     with torch.no_grad():
         for weight in policy.weights():
             weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed)) / 100)

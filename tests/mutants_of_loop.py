@@ -77,9 +77,18 @@ LOOP_MUTANTS = (
     _update("ends are not kept", "loss + settings.ends_kept * of_ends", "loss"),
     _update("ends are pushed away", "loss + settings.ends_kept * of_ends", "loss - settings.ends_kept * of_ends"),
     _update("epochs never end early", "if moved > settings.k3_limit:", "if moved > 1e9:"),
+    _episodes("loops are free", "scores - settings.loop_penalty *", "scores - 0.0 *"),
+    _episodes("loops are paid for", "scores - settings.loop_penalty *", "scores + settings.loop_penalty *"),
     _loop("endings free at first", "penalty = step = settings", "penalty, step = 0.0, settings"),
     _loop("endings never charged", "learner.critic, asked, learner", "learner.critic, settings, learner"),
-    _loop("a chance ending is charged for", "share < least else", "share < endings[0] else"),
+    _loop(
+        "fewer endings than the initial model's are free", "max(endings[0], settings.initial_finished)", "endings[0]"
+    ),
+    _loop(
+        "fewer endings than at first are free",
+        "max(endings[0], settings.initial_finished)",
+        "settings.initial_finished",
+    ),
     _loop("endings saved up", "penalty = min(max(penalty, step)", "penalty = min(max(penalty, -1e9)"),
     _loop("endings of this rollout not seen", "learner.history), rollout.finished_share()]", "learner.history)]"),
     _loop(
@@ -90,6 +99,7 @@ LOOP_MUTANTS = (
     _shortening("shares of the way that is left", "begun[name].lerp(tensor, share)", "tensor.lerp(begun[name], share)"),
     _shortening("half the way stays where no share is enough", "    go_to_(kept)\n", ""),
     _shortening("what the exam would take not tried", "(MOST_SURPRISE, PERPLEXITY_LIMIT)", "(MOST_SURPRISE,)"),
+    _stages("ends of the initial model not counted", "initial_finished=fmean(", "initial_finished=0.0 * fmean("),
     _stages("no way is shortened", "shorten_(policy, begun)", "1.0, 1.0"),
     _stages("a way is told from its end", "shorten_(policy, begun)", "shorten_(policy, policy.copy())"),
     _loop("no bound on one night's drift", 'if beyond("moved", settings.kl_night):', "if False:"),

@@ -11,6 +11,7 @@ from tests.training_fixtures import critic_settings, random_answers, random_rewa
 from training.advantages import leave_one_out, returns_to_go, token_rewards
 from training.critic import Critic
 from training.episodes import estimate_advantages, rollout_figures, shaped_rewards
+from training.judgements import Answer
 from training.policy import Policy
 from training.ppo_settings import Baseline, Credit, PpoSettings
 from training.rollout import Drawing, Rollout, evaluate
@@ -113,6 +114,17 @@ def test_every_nat_of_drift_from_the_initial_model_costs_beta(tmp_path: Path) ->
     for settings in (END, DENSE):
         free, fined = (shaped_rewards(moved, settings, beta).sum(1) for beta in (0.0, 0.5))
         torch.testing.assert_close(free - fined, 0.5 * moved.kl(), atol=1e-4, rtol=0)
+
+
+def test_a_reply_that_repeats_itself_pays_for_it_and_no_other_does(tmp_path: Path) -> None:
+    policy = Policy(SplitModel(tiny_base(tmp_path), top_layers=2), seed=0)
+    answers = [*random_answers(6), Answer((5, 6), (7,) * 7), Answer((5, 6), (7,) * 6)]  # four times (7, 7, 7, 7); three
+    replies = evaluate(policy, random_reward_model(policy.split), answers, DRAWING)
+    assert replies.looping().tolist() == [False] * 6 + [True, False]
+    for settings in (END, DENSE):
+        paid, free = (shaped_rewards(replies, replace(settings, loop_penalty=much), 0.1) for much in (2.0, 0.0))
+        torch.testing.assert_close((free - paid).sum(1), 2.0 * replies.looping().float(), atol=1e-5, rtol=0)
+        assert float((free - paid)[6, 6]) == pytest.approx(2.0, abs=1e-5)  # with its last token
 
 
 def test_nothing_that_the_update_is_given_carries_a_gradient(rollout: Rollout) -> None:

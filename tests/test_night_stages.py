@@ -24,7 +24,7 @@ from tests.training_fixtures import random_head, tiny_base
 from training import night_stages
 from training.candidate import Made, save_candidate
 from training.effort import EFFORTS
-from training.judgements import Judgements
+from training.judgements import Answer, Judgements
 from training.learner import Learner
 from training.night_log import NightLog
 from training.night_stages import NightPlan, Stages
@@ -32,6 +32,7 @@ from training.night_work import NightWork
 from training.nightly import resume_night
 from training.policy import Policy
 from training.ppo import TIME_IS_UP
+from training.ppo_settings import PpoSettings
 from training.reward_fit import HeldOut
 from training.reward_ladder import FittedReward
 from training.reward_metrics import measure
@@ -141,7 +142,10 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
     policy = Policy(SplitModel(base, top_layers=2), seed=0)
     begun = policy.copy()
 
-    def train(learner: Learner, *given: object) -> list[dict[str, float]]:
+    finished: list[float] = []
+
+    def train(learner: Learner, scorer: object, settings: PpoSettings, around: object) -> list[dict[str, float]]:
+        finished.append(settings.initial_finished)
         with torch.no_grad():
             for weight in learner.policy.weights():
                 weight.add_(1.0)
@@ -153,8 +157,10 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
     monkeypatch.setattr("training.shortening.MOST_SURPRISE", 1e9)
     scorer = RewardModel(policy.split, random_head(policy.split, 0))
     stages.report["model"] = base.name
-    given = (scorer, None, judgements, (), [(1, 2)], Drawing(0.7, 4))
+    initial = [Answer((1, 2), reply) for reply in ((3, 2), (3, 4), (2,), (5, 6))]
+    given = (scorer, None, judgements, (), [(1, 2)], initial, Drawing(0.7, 4))
     stages.ppo(policy, *given)
+    assert finished == [0.5]
     assert stages.report["ppo_way_kept"] == 1.0
     assert stages.report["ppo_by_clock"] is False
     policy.take_over_(begun)

@@ -224,13 +224,17 @@ def test_a_reply_that_did_not_end_pays_the_penalty(policy: Policy) -> None:
 
 def test_endings_are_paid_for_in_full_only_once_fewer_replies_end_than_when_the_night_began() -> None:
     settings = critic_settings(1, DRAWING, missing_end_penalty=1.0, missing_end_steps=4)
-    assert settings.episodes == 64  # so a share of .5 has an error of .0625
     assert penalty_now([0.5], settings) == 0.25
-    assert penalty_now([0.5, 0.5, 0.6, 0.45], settings) == 0.25
+    assert penalty_now([0.5, 0.5, 0.6, 0.5], settings) == 0.25
     assert penalty_now([0.5, 0.6, 0.4], settings) == 0.5  # no credit is saved up
     assert penalty_now([0.5, 0.4, 0.4, 0.6, 0.4], settings) == 0.75
     assert penalty_now([0.5, *[0.4] * 9], settings) == 1.0
     assert penalty_now([0.5], replace(settings, missing_end_steps=0)) == 1.0
+    # Where the first rollout's few prompts say less than is known of the initial model, that is asked for.
+    known = replace(settings, initial_finished=0.6)
+    assert penalty_now([0.5, 0.55], known) == 0.5
+    assert penalty_now([0.5, 0.55, 0.6], known) == 0.25
+    assert penalty_now([0.7, 0.65], known) == 0.5
 
 
 def test_a_night_whose_replies_end_less_and_less_pays_for_it_more_and_more(

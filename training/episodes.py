@@ -50,12 +50,13 @@ def estimate_advantages(
 
 
 def shaped_rewards(rollout: Rollout, settings: PpoSettings, beta: float) -> Tensor:
-    """Score, less the penalty for an end that did not come, less beta KL, at the tokens that earned it.
+    """Score, less the penalties for an end that did not come and for loops, less beta KL, at the tokens that earned it.
 
     [episodes, steps]. Dense credit leaves out the score's constant, which no token can change.
     """
     finished = rollout.episodes(lambda group: group.finished)
     scores = rollout.episodes(lambda group: group.scores) - settings.missing_end_penalty * (~finished).float()
+    scores = scores - settings.loop_penalty * rollout.looping().float()
     kl = rollout.episodes(lambda group: k1(group.old, group.reference))
     if settings.credit is Credit.END:
         return token_rewards(kl, scores, rollout.is_response, beta)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from nightschool.errors import NightSchoolError
 from nightschool.model import BaseModel, fingerprint
-from training.conduct import loops
 from training.rollout import Rollout
 
 
@@ -173,5 +172,5 @@ def conduct_of(rollout: Rollout) -> dict[str, float]:
         "finished": rollout.finished_share(),
         "length": rollout.mean_length(),
         "entropy": rollout.mean_entropy(),
-        "looping": sum(loops(answer.token_ids) for answer in rollout.answers) / len(rollout.answers),
+        "looping": float(rollout.looping().float().mean()),
     }

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
@@ -250,11 +251,16 @@ class Stages:
         judgements: Judgements,
         distrusted: Sequence[str],
         prompts: list[tuple[int, ...]],
+        initial: Sequence[Answer],
         drawing: Drawing,
     ) -> None:
         effort = self.plan.effort
         settings = PpoSettings(
-            iterations=effort.iterations, drawing=drawing, seconds=effort.ppo_seconds, beta=self._last_beta()
+            iterations=effort.iterations,
+            drawing=drawing,
+            seconds=effort.ppo_seconds,
+            beta=self._last_beta(),
+            initial_finished=fmean(answer.token_ids[-1] in policy.split.base.stop_ids for answer in initial),
         )
         learner = Learner.fresh(policy, prompts, settings, self.plan.seed, first_night=self.champion_before == INITIAL)
         begun = policy.copy()

@@ -163,15 +163,16 @@ def kl_target_now(start: float, settings: PpoSettings) -> float:
 
 
 def penalty_now(endings: Sequence[float], settings: PpoSettings) -> float:
-    """What a reply that did not end by itself pays: little while replies end as often as when the night began.
+    """What a reply that did not end by itself pays: little while replies end as often as when the night began, and as
+    the initial model's.
 
     `endings`: the share that did, in each rollout so far. It begins at a step, rises one with each that ended less
-    often than the first by more than chance (a standard error), and falls back one with the others.
+    often than the first or than the initial model's replies, and falls back one with the others.
     """
     if not settings.missing_end_steps:
         return settings.missing_end_penalty
     penalty = step = settings.missing_end_penalty / settings.missing_end_steps
-    least = endings[0] - math.sqrt(endings[0] * (1 - endings[0]) / settings.episodes)
+    least = max(endings[0], settings.initial_finished)
     for share in endings[1:]:
         penalty += step if share < least else -step
         penalty = min(max(penalty, step), settings.missing_end_penalty)

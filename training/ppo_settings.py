@@ -66,6 +66,11 @@ class PpoSettings:
     fewer do."""
     missing_end_steps: int = 4
     """Steps in which it gets there, of which one is paid from the start; 0: all of it is always paid."""
+    loop_penalty: float = 2.0
+    """Of a reply that repeats itself, in standard deviations of the reward; the exam rejects what has many of them."""
+    initial_finished: float = 0.0
+    """Share of the initial model's replies that end by themselves, where it is known: from below that share the penalty
+    rises too, for the first rollout's few prompts may say little of it."""
     ends_kept: float = 3.0
     """Weight of the loss on ending less often than the initial model, token by token; ending more often is free."""
     critic_pretraining: int = 100

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nightschool.sampling import sample_batch
+from training.conduct import loops
 from training.critic import critic_features
 from training.judgements import Answer
 from training.policy import Policy, reference_logps_and_ends
@@ -110,6 +111,10 @@ class Rollout:
     def finished_share(self) -> float:
         """Share of replies that ended by themselves."""
         return float(self.episodes(lambda group: group.finished).float().mean())
+
+    def looping(self) -> Tensor:
+        """Which replies repeat themselves, as an exam tells it from tokens. -> [episodes], bool."""
+        return torch.tensor([loops(answer.token_ids) for answer in self.answers])
 
     def mean_entropy(self) -> float:
         """Mean entropy per token in nats."""
