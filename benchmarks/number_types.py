@@ -1,7 +1,7 @@
 """float32 against bfloat16 on this machine: `python -m benchmarks.number_types [--quick] [--seed N] [--json]`.
 
 The three kinds of work of a night, in both types in turn: 32 replies of at most 32 tokens drawn (--quick: 8 of 16), and
-their texts read by all layers, and the top layers' gradient. Told are the medians of `--rounds` in seconds, the ratios
+their texts read by the trunk, and the top layers' gradient. Told are the medians of `--rounds` in seconds, the ratios
 (below 1: float32 is faster) and which type `auto` takes here. About three minutes, much longer where bfloat16 is slow.
 """
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def one_round(split: SplitModel, replies: int, tokens: int, seed: int) -> dict[str, float]:
-    """Seconds of drawing, of reading by all layers, and of one gradient of the top layers."""
+    """Seconds of drawing, of reading by the trunk, and of one gradient of the top layers."""
     base = split.base
     prompts = [
         tuple(encode_prompt(base.tokenizer, [Message("user", prompt.text)])) for prompt in bank_half("train")[:replies]

@@ -63,12 +63,13 @@ class ModelShape:
         return self.forward(tokens.both - tokens.episodes, self.layers, tokens.response)
 
     def ours(self, tokens: Tokens, top: int, epochs: float) -> Work:
-        """A trunk read once, `top` layers twice (policy; reference, which serves the reward and the critic too), the
-        output layer for old and reference. In each epoch the top layers and the output layer forwards and, since the
-        gradient passes through frozen weights, once more backwards. The critic is too small to count.
+        """A trunk read once (at least up to the middle, whose states the reward reads), `top` layers twice (policy;
+        reference, which serves the reward and the critic too), the output layer for old and reference. In each epoch
+        the top layers and the output layer forwards and, since the gradient passes through frozen weights, once more
+        backwards. The critic is too small to count.
         """
         old = self.forward(tokens.both, top, tokens.response)
-        trunk = self.forward(tokens.both, self.layers - top, 0)
+        trunk = self.forward(tokens.both, max(self.layers - top, self.layers // 2), 0)
         return Work(self.draw(tokens), trunk + 2 * old, epochs * 2 * old)
 
     def textbook(self, tokens: Tokens, epochs: float) -> Work:

@@ -37,6 +37,7 @@ from nightschool.prompt_bank import BankPrompt, bank_half
 from nightschool.records import Message
 from nightschool.settings import load_settings
 from training.axes import axes_of
+from training.conduct import finished
 from training.judgements import Answer
 from training.learner import Learner
 from training.policy import Policy
@@ -192,7 +193,8 @@ def run_trial(base: BaseModel, layers: int, taste: str, seed: int, words: argpar
 
     # On one thread the processor time is what one core to itself would take, whatever else runs on the machine.
     clock = time.process_time if torch.get_num_threads() == 1 else time.monotonic
-    history = train(Learner.fresh(policy, prompts, settings, seed), scorer, settings, Surroundings(record, clock=clock))
+    around = Surroundings(record, clock=clock, initial_finished=finished(initial, base.stop_ids))
+    history = train(Learner.fresh(policy, prompts, settings, seed), scorer, settings, around)
     seconds, cpu_seconds = time.monotonic() - began, time.process_time() - began_cpu
     figures, point = ask(base, policy, gold, exam, seed)
     figures |= {"seconds_ppo": seconds, "cpu_seconds_ppo": cpu_seconds, "episodes": len(history) * settings.episodes}

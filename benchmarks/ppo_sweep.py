@@ -32,6 +32,7 @@ VARIANTS: dict[str, list[str]] = {
     "critic_lambda_0.8": ["--baseline", "critic", "--lam", "0.8"],
     "score_at_the_end": ["--credit", "end"],
     "replies_4": ["--replies", "4"],
+    "layers_4": ["--layers", "4"],
     "layers_8": ["--layers", "8"],
 }
 TOLD = ("gold_before", "gold_after", "win_rate", "finished_after", "kl", "cpu_seconds_ppo", "episodes")

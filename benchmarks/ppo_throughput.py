@@ -67,6 +67,7 @@ class Size:
             minibatches=4,
             credit=Credit.END,
             missing_end_steps=0,
+            loop_penalty=0.0,
             ends_kept=0.0,
             baseline=Baseline.CRITIC,
             replies=1,

@@ -19,6 +19,7 @@ from nightschool.model import base_of
 from nightschool.settings import load_settings
 from training.judgements import Answer
 from training.reading import answer_sequences, groups_of_one_width, pool, read_texts
+from training.reward_start import REWARD_LAYERS
 from training.trunk import SplitModel
 
 KINDS = {"pairs": (2, 40, 80), "multi_turn_pairs": (2, 200, 400), "four_replies": (4, 40, 80), "single": (1, 40, 80)}
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     words = parser.parse_args()
     settings = load_settings()
-    split = SplitModel(base_of(settings), settings.lora_layers)
+    split = SplitModel(base_of(settings), REWARD_LAYERS)
     figures: dict[str, Any] = {}
     for kind in KINDS:
         answers = texts(kind, TOKENS // 3 if words.quick else TOKENS, words.seed)
@@ -69,7 +70,8 @@ def one_round(split: SplitModel, answers: Sequence[Answer]) -> tuple[float, floa
     whole = torch.zeros_like(shared)
     for group in groups_of_one_width(answers):
         sequences = answer_sequences([answers[index] for index in group], split.base.pad_id)
-        whole[torch.tensor(group)] = pool(split.top(split.reference, split.trunk(sequences.ids)), sequences)
+        trunk = split.trunk(sequences.ids)
+        whole[torch.tensor(group)] = pool(split.beside(trunk, split.top(split.reference, trunk)), sequences)
     ended = time.process_time()
     assert torch.allclose(shared, whole, atol=1e-3 if split.base.model.dtype == torch.float32 else 0.3)
     return between - began, ended - between

@@ -28,7 +28,7 @@ from training.reading import TrunkStates, read_texts
 from training.reward_fit import HeldOut, cross_validate, fit_head, make_batch, predict, smoothing_of
 from training.reward_lora import refine
 from training.reward_model import RewardHead
-from training.reward_start import LAYERS
+from training.reward_start import REWARD_LAYERS
 from training.trunk import SplitModel
 from training.weights import agreement_weights, capped, settled
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer replies, two seeds, no LoRA (under 5 minutes)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=5, help="how many, counted from --seed")
-    parser.add_argument("--layers", type=int, default=LAYERS, help="upper layers of the LoRA")
+    parser.add_argument("--layers", type=int, default=REWARD_LAYERS, help="upper layers of the LoRA")
     parser.add_argument("--json", action="store_true", help="one flat JSON object")
     words = parser.parse_args()
     settings = load_settings()

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     reward_start: str = Field("base", min_length=1)
     """What the reward model starts from: `base` (the model itself), `scratch` (a random top), or another model."""
     lora_layers: PositiveInt | Literal["all"] = 20
-    """Upper layers that a night trains; what lies below is computed once per text and shared by all roles.
+    """Upper layers of the policy that a night trains; what lies below is computed once per text.
 
     The top 4 of 30 hold little of what a text is about: with 20 a first night on a faint taste won 69 % of replies
     where 4 had won 58 to 64 % (docs/log.md, 2026-12-01)."""

@@ -7,6 +7,7 @@ _episodes = mutants_of("training/episodes.py", "tests/test_episodes.py", "tests/
 _update = mutants_of("training/ppo_update.py", "tests/test_ppo.py", "tests/test_invariants.py")
 _shortening = mutants_of("training/shortening.py", "tests/test_shortening.py")
 _stages = mutants_of("training/night_stages.py", "tests/test_night_stages.py")
+_whole = mutants_of("training/night_stages.py", "tests/test_whole_night.py", "-k", "layers_beside")
 _loop = mutants_of("training/ppo.py", "tests/test_ppo.py", "tests/test_learner.py", "tests/test_steps.py")
 _learner_beta = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "penalty_falls")
 _moved = mutants_of("training/learner.py", "tests/test_ppo.py", "-k", "told_from_where_it_began")
@@ -81,25 +82,29 @@ LOOP_MUTANTS = (
     _episodes("loops are paid for", "scores - settings.loop_penalty *", "scores + settings.loop_penalty *"),
     _loop("endings free at first", "penalty = step = settings", "penalty, step = 0.0, settings"),
     _loop("endings never charged", "learner.critic, asked, learner", "learner.critic, settings, learner"),
+    _loop("a chance ending is charged for", "endings[0] - by_chance, initial", "endings[0], initial"),
+    _loop("fewer endings than the initial model's are free", "by_chance, initial_finished)", "by_chance, 0.0)"),
+    _loop("fewer endings than at first are free", "max(endings[0] - by_chance, initial_finished)", "initial_finished"),
     _loop(
-        "fewer endings than the initial model's are free", "max(endings[0], settings.initial_finished)", "endings[0]"
-    ),
-    _loop(
-        "fewer endings than at first are free",
-        "max(endings[0], settings.initial_finished)",
-        "settings.initial_finished",
+        "the initial model's endings not known",
+        "penalty_now(endings, settings, around.initial_finished)",
+        "penalty_now(endings, settings)",
     ),
     _loop("endings saved up", "penalty = min(max(penalty, step)", "penalty = min(max(penalty, -1e9)"),
     _loop("endings of this rollout not seen", "learner.history), rollout.finished_share()]", "learner.history)]"),
-    _loop(
-        "endings never paid for", "replace(settings, missing_end_penalty=penalty_now(endings, settings))", "settings"
-    ),
+    _loop("endings never paid for", "replace(settings, missing_end_penalty=penalty)", "settings"),
     _shortening("the whole way always kept", "if min(found.values()) <= MOST_SURPRISE:", "if True:"),
     _shortening("the shortest share kept", "in SHARES:", "in SHARES[::-1]:"),
     _shortening("shares of the way that is left", "begun[name].lerp(tensor, share)", "tensor.lerp(begun[name], share)"),
     _shortening("half the way stays where no share is enough", "    go_to_(kept)\n", ""),
     _shortening("what the exam would take not tried", "(MOST_SURPRISE, PERPLEXITY_LIMIT)", "(MOST_SURPRISE,)"),
-    _stages("ends of the initial model not counted", "initial_finished=fmean(", "initial_finished=0.0 * fmean("),
+    _stages("ends of the initial model not counted", "examples=examples, initial_finished=ended", "examples=examples"),
+    _whole("the reward model's layers not told", 'self.report["reward_layers"] = reader.top_layers', "pass"),
+    _whole(
+        "the reward model is cut where the policy is",
+        "if is_kept else REWARD_LAYERS",
+        "if is_kept else split.top_layers",
+    ),
     _stages("no way is shortened", "shorten_(policy, begun)", "1.0, 1.0"),
     _stages("a way is told from its end", "shorten_(policy, begun)", "shorten_(policy, policy.copy())"),
     _loop("no bound on one night's drift", 'if beyond("moved", settings.kl_night):', "if False:"),

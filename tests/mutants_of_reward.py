@@ -113,6 +113,11 @@ REWARD_MUTANTS = (
         "if self.adapter_top is None and self.split.base is policy.base:",
         "if False:",
     ),
+    _model(
+        "any head reads the policy's base",
+        "self.adapter_top is None and self.split.base is policy.base",
+        "self.adapter_top is None",
+    ),
     _start("the reward model's layers are the policy's", "if is_cut_there else", "if split else"),
     _start("a report's own layers not read", 'report.get("reward_layers", report', "(report"),
     _model(

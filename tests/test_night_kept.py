@@ -16,6 +16,7 @@ from training.night_kept import (
     judgements_from_json,
     judgements_to_json,
     load_fitted,
+    reward_layers_kept,
     save_fitted,
 )
 from training.night_work import NightWork, sweep
@@ -84,14 +85,17 @@ def test_a_fitted_reward_model_scores_as_before(tmp_path: Path) -> None:
     asked = ["why?", "how?", "never judged"] * 4
     by_fold = fitted.examiner_folds.scores(fitted.examiner.head, pooled, asked)
     assert torch.equal(again.examiner_folds.scores(again.examiner.head, pooled, asked), by_fold)
+    assert reward_layers_kept(tmp_path / "reward", of_policy=3) == 2
     assert (again.metrics, again.ridge, again.rung, again.distrusted) == (metrics, 0.3, "lora", ("eve",))
     path = tmp_path / "reward" / "fitted.json"
     told = json.loads(path.read_text(encoding="utf-8"))
-    del (
+    del (  # a night begun before these were told
         told["metrics"]["pairs_log_loss"],
         told["examiner_metrics"]["pairs_log_loss"],
-    )  # a night begun before it was told
+        told["reward_layers"],
+    )
     path.write_text(json.dumps(told), encoding="utf-8")
+    assert reward_layers_kept(tmp_path / "reward", of_policy=3) == 3
     older = load_fitted(tmp_path / "reward", split)
     assert older.metrics == older.examiner_metrics == replace(metrics, pairs_log_loss=None)
 

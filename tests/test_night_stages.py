@@ -32,7 +32,7 @@ from training.night_work import NightWork
 from training.nightly import resume_night
 from training.policy import Policy
 from training.ppo import TIME_IS_UP
-from training.ppo_settings import PpoSettings
+from training.ppo_update import Surroundings
 from training.reward_fit import HeldOut
 from training.reward_ladder import FittedReward
 from training.reward_metrics import measure
@@ -144,8 +144,8 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
 
     finished: list[float] = []
 
-    def train(learner: Learner, scorer: object, settings: PpoSettings, around: object) -> list[dict[str, float]]:
-        finished.append(settings.initial_finished)
+    def train(learner: Learner, scorer: object, settings: object, around: Surroundings) -> list[dict[str, float]]:
+        finished.append(around.initial_finished)
         with torch.no_grad():
             for weight in learner.policy.weights():
                 weight.add_(1.0)
@@ -158,8 +158,8 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
     scorer = RewardModel(policy.split, random_head(policy.split, 0))
     stages.report["model"] = base.name
     initial = [Answer((1, 2), reply) for reply in ((3, 2), (3, 4), (2,), (5, 6))]
-    given = (scorer, None, judgements, (), [(1, 2)], initial, Drawing(0.7, 4))
-    stages.ppo(policy, *given)
+    given = (scorer, None, judgements, (), [(1, 2)], Drawing(0.7, 4))
+    stages.ppo(policy, *given, initial=initial)
     assert finished == [0.5]
     assert stages.report["ppo_way_kept"] == 1.0
     assert stages.report["ppo_by_clock"] is False
@@ -167,7 +167,7 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
     left = iter([1.4, 1.2, 1.05])
     monkeypatch.setattr(night_stages, "shorten_", partial(shorten_, measure=lambda policy: next(left)))
     monkeypatch.setattr("training.shortening.MOST_SURPRISE", 1.08)
-    stages.ppo(policy, *given)
+    stages.ppo(policy, *given, initial=initial)
     assert stages.report["ppo_way_kept"] == 0.8
     assert any("80% of its way is kept, with 1.05 times" in line for line in said)
     for name, tensor in policy.tensors().items():

@@ -1,6 +1,7 @@
 """From pooled states to scores and token shares, by the definition and with numbers worked by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from tests.training_fixtures import random_answers, random_head, tiny_base
 from training.reading import answer_sequences
 from training.reward_model import RewardHead, RewardModel
+from training.reward_start import reward_split
 from training.trunk import SplitModel
 
 ANSWERS = random_answers(20)
@@ -104,7 +106,7 @@ def test_a_models_states_are_those_of_its_own_top_over_the_shared_trunk(split: S
 
 
 def test_a_policy_cut_elsewhere_is_judged_by_the_same_scores(
-    split: SplitModel, monkeypatch: pytest.MonkeyPatch
+    split: SplitModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere, answers = SplitModel(split.base, top_layers=3), ANSWERS[:6]
     adapter, top = elsewhere.adapter()
@@ -120,5 +122,8 @@ def test_a_policy_cut_elsewhere_is_judged_by_the_same_scores(
     trunk = split.trunk(sequences.ids)
     given = (split, answers, sequences, trunk, split.top(split.reference, trunk))
     torch.testing.assert_close(by_lora.judge(*given).scores, wanted[1], atol=1e-4, rtol=1e-4)
+    other = reward_split(split, "scratch", tmp_path, seed=3, layers=2)
+    of_other = RewardModel(other, random_head(split, 1))
+    torch.testing.assert_close(of_other.judge(*given).scores, of_other.scores(answers).float(), atol=1e-4, rtol=1e-4)
     monkeypatch.setattr(elsewhere, "trunk", None)  # a head needs nothing that the policy has not read
     torch.testing.assert_close(by_head.judge(*given).scores, wanted[0], atol=1e-4, rtol=1e-4)

@@ -198,7 +198,7 @@ def test_even_past_the_gate_a_candidate_of_shuffled_labels_is_held_or_rejected_w
             drawing, prompts = Drawing(0.7, 8), practice_prompts(base, judgements)
             initial = stages.initial_replies(own, prompts, drawing)
             fitted = stages.rewards(own, judgements, initial)
-            stages.ppo(policy, fitted.model, None, judgements, fitted.distrusted, prompts, initial, drawing)
+            stages.ppo(policy, fitted.model, None, judgements, fitted.distrusted, prompts, drawing, initial=initial)
             exam, _, _ = stages.exam(policy, champion, fitted, stages.questions(base, judgements), drawing)
     fault = gate(fitted.examiner_metrics, TO_EXAMINE_WITH)
     assert fault is not None  # the examiner learned from coins, and what it predicts of others shows that

@@ -266,6 +266,16 @@ def test_what_fails_after_a_version_stands_does_not_undo_it_and_its_layers_are_t
     assert report["lora_layers"] == 2
 
 
+def test_a_night_tells_the_reward_models_layers_beside_the_policys(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path / "model", layers=6)
+    seed_taste(tmp_path / "feedback.db", load_base(str(model), tmp_path, dtype=torch.float32), 100)
+    report = _night_here(tmp_path, model, practice=True, layers=5)
+    assert (report["lora_layers"], report["reward_layers"]) == (5, 4)
+    matrix = read_matrix(tmp_path / "versions", ["initial", str(report["version"])])
+    assert matrix is not None
+    assert matrix.judges == (report["version"],)  # its reward model was read again, and scored
+
+
 def test_what_deleted_judgements_made_is_retired_and_made_anew_without_them(
     tmp_path: Path, model: Path, base: BaseModel
 ) -> None:

@@ -54,7 +54,7 @@ def night(
     model: Model = None,
     effort: Annotated[str | None, typer.Option(help="quick, normal or thorough.")] = None,
     lora_layers: Annotated[
-        str | None, typer.Option(help="How many upper layers are trained: a number, or all.")
+        str | None, typer.Option(help="How many upper layers of the policy are trained: a number, or all.")
     ] = None,
     seed: Annotated[
         int | None,

@@ -53,13 +53,18 @@ def conduct(replies: Sequence[Spoken], stop_ids: frozenset[int]) -> Conduct:
     bodies = [[token for token in reply.answer.token_ids if token not in stop_ids] for reply in replies]
     return Conduct(
         length=fmean(len(reply.answer.token_ids) for reply in replies),
-        finished=fmean(reply.answer.token_ids[-1] in stop_ids for reply in replies),
+        finished=finished([reply.answer for reply in replies], stop_ids),
         empty=fmean(not body for body in bodies),
         looping=fmean(loops(body) or deflates(reply.text) for body, reply in zip(bodies, replies, strict=True)),
         variety=variety([body[: reply.counted] for body, reply in zip(bodies, replies, strict=True)]),
         in_script=fmean(answers_in_script(reply.question, reply.text) for reply in replies),
         copies=copies(bodies, [reply.prompt for reply in replies]),
     )
+
+
+def finished(answers: Sequence[Answer], stop_ids: frozenset[int]) -> float:
+    """Share of replies that ended by themselves."""
+    return fmean(answer.token_ids[-1] in stop_ids for answer in answers)
 
 
 def loops(tokens: Sequence[int]) -> bool:

@@ -79,8 +79,15 @@ def save_fitted(fitted: FittedReward, folder: Path) -> None:
             "rung": fitted.rung,
             "distrusted": fitted.distrusted,
             "fold_of": dict(fitted.examiner_folds.fold_of),
+            "reward_layers": fitted.model.split.top_layers,
         }
         write_json(temporary / "fitted.json", told)
+
+
+def reward_layers_kept(folder: Path, of_policy: int) -> int:
+    """How many upper layers belong to a kept reward model: as many as to the policy where it does not tell."""
+    told: Json = json.loads((folder / "fitted.json").read_text(encoding="utf-8"))
+    return int(told.get("reward_layers", of_policy))
 
 
 def load_fitted(folder: Path, split: SplitModel) -> FittedReward:

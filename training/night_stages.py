@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ from nightschool.settings import Settings
 from nightschool.version_folder import POLICY, load_policy, trained_layers
 from training.candidate import Made, save_candidate, told_when_unwritable
 from training.coevolution import forget
+from training.conduct import finished
 from training.effort import Effort
 from training.exam import ExamResult, Jury, Questions, examine
 from training.fixed_samples import Sample, fixed_samples, worst_samples
@@ -36,6 +36,7 @@ from training.night_kept import (
     judgements_from_json,
     judgements_to_json,
     load_fitted,
+    reward_layers_kept,
     save_fitted,
 )
 from training.night_log import NightLog
@@ -56,7 +57,7 @@ from training.receipt_check import (
 from training.receipts import judged_conversations, judgements_of, split_of_snapshot
 from training.reward_ladder import FittedReward, fit_reward, refuse_other_models
 from training.reward_model import RewardModel
-from training.reward_start import reward_split
+from training.reward_start import REWARD_LAYERS, reward_split
 from training.rollout import SCORE_LIMIT, Drawing, Rollout, draw
 from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
 from training.shortening import shorten_
@@ -211,9 +212,11 @@ class Stages:
     def rewards(self, split: SplitModel, judgements: Judgements, initial: list[Answer]) -> FittedReward:
         refuse_other_models(split.base, judgements)
         settings, work = self.plan.settings, self.work.reward
-        reader = reward_split(split, settings.reward_start, settings.cache, self.plan.seed)
+        is_kept = manifest_fault(work) is None
+        layers = reward_layers_kept(work, split.top_layers) if is_kept else REWARD_LAYERS
+        reader = reward_split(split, settings.reward_start, settings.cache, self.plan.seed, layers)
         self.report["reward_layers"] = reader.top_layers
-        if manifest_fault(work) is None:
+        if is_kept:
             fitted = load_fitted(work, reader)
         else:
             fitted = fit_reward(
@@ -251,16 +254,13 @@ class Stages:
         judgements: Judgements,
         distrusted: Sequence[str],
         prompts: list[tuple[int, ...]],
-        initial: Sequence[Answer],
         drawing: Drawing,
+        *,
+        initial: Sequence[Answer],
     ) -> None:
         effort = self.plan.effort
         settings = PpoSettings(
-            iterations=effort.iterations,
-            drawing=drawing,
-            seconds=effort.ppo_seconds,
-            beta=self._last_beta(),
-            initial_finished=fmean(answer.token_ids[-1] in policy.split.base.stop_ids for answer in initial),
+            iterations=effort.iterations, drawing=drawing, seconds=effort.ppo_seconds, beta=self._last_beta()
         )
         learner = Learner.fresh(policy, prompts, settings, self.plan.seed, first_night=self.champion_before == INITIAL)
         begun = policy.copy()
@@ -284,7 +284,9 @@ class Stages:
         done = len(learner.history)
         self.log.progress(done / effort.iterations, f"iteration {done + 1} of at most {effort.iterations}")
         examples = examples_of(trusted(judgements, distrusted, str(self.report["snapshot"])).on(Side.TRAIN))
-        history = train(learner, reward_model, settings, Surroundings(record, keep, watcher=watcher, examples=examples))
+        ended = finished(initial, policy.split.base.stop_ids)
+        around = Surroundings(record, keep, watcher=watcher, examples=examples, initial_finished=ended)
+        history = train(learner, reward_model, settings, around)
         self.report |= {
             "iterations": len(history),
             "episodes": len(history) * settings.episodes,

@@ -198,8 +198,9 @@ class _Night:
             )
         with self._stage("ppo"):
             watcher = None if examiner_fault else examiner
-            learning = (reward_model, watcher, judgements, fitted.distrusted, practice_on, initial, drawing)
-            self.stages.ppo(policy, *learning)
+            self.stages.ppo(
+                policy, reward_model, watcher, judgements, fitted.distrusted, practice_on, drawing, initial=initial
+            )
             rollouts = self.stages.rollouts(split, reward_model, initial, drawing)
         with self._stage("exam"):
             questions = self.stages.questions(base, judgements)

@@ -3,9 +3,10 @@ al. 2019; Ouyang et al. 2022).
 
 Departures: LoRA instead of all weights; the critic reads cached features of the frozen base and has an optimiser of
 its own; the KL horizon acts within one night; a reply that did not end by itself pays a penalty, more of it once
-there are more such replies than at first; a step goes along the gradient, not Adam's way, and its length follows a
-course of drift; returns are discounted and compared with those of other replies to the prompt (docs/log.md). The
-reference is always the initial model, so the drift of all nights is bounded.
+there are more such replies than at first or than the initial model's, and one that repeats itself pays; a step goes
+along the gradient, not Adam's way, and its length follows a course of drift; returns are discounted and compared with
+those of other replies to the prompt (docs/log.md). The reference is always the initial model, so the drift of all
+nights is bounded.
 """
 
 import math
@@ -70,7 +71,8 @@ def train(learner: Learner, scorer: Scorer, settings: PpoSettings, around: Surro
             learner.stopped = passed
             break
         endings = [*(figures["finished"] for figures in learner.history), rollout.finished_share()]
-        asked = replace(settings, missing_end_penalty=penalty_now(endings, settings))
+        penalty = penalty_now(endings, settings, around.initial_finished)
+        asked = replace(settings, missing_end_penalty=penalty)
         if iteration == 0 and settings.baseline is Baseline.CRITIC:
             pretrain_critic_(learner, rollout, asked, around)
         episodes = estimate_advantages(rollout, learner.critic, asked, learner.kl_control.beta, learner.watch)
@@ -162,17 +164,19 @@ def kl_target_now(start: float, settings: PpoSettings) -> float:
     return max(min(start + settings.kl_target, SHARE_OF_BOUND * settings.kl_total), settings.kl_target)
 
 
-def penalty_now(endings: Sequence[float], settings: PpoSettings) -> float:
+def penalty_now(endings: Sequence[float], settings: PpoSettings, initial_finished: float = 0.0) -> float:
     """What a reply that did not end by itself pays: little while replies end as often as when the night began, and as
     the initial model's.
 
     `endings`: the share that did, in each rollout so far. It begins at a step, rises one with each that ended less
-    often than the first or than the initial model's replies, and falls back one with the others.
+    often than the first by more than chance (a standard error) or less often than the initial model's (0: unknown),
+    and falls back one with the others.
     """
     if not settings.missing_end_steps:
         return settings.missing_end_penalty
     penalty = step = settings.missing_end_penalty / settings.missing_end_steps
-    least = max(endings[0], settings.initial_finished)
+    by_chance = math.sqrt(endings[0] * (1 - endings[0]) / settings.episodes)
+    least = max(endings[0] - by_chance, initial_finished)
     for share in endings[1:]:
         penalty += step if share < least else -step
         penalty = min(max(penalty, step), settings.missing_end_penalty)

@@ -29,6 +29,8 @@ class Surroundings:
     """An onlooker (the examiner) whose falling scores end the night while the reward still rises."""
     examples: Sequence[Example] = ()
     """Texts that people wrote or liked, for the ptx term."""
+    initial_finished: float = 0.0
+    """Share of the initial model's replies that end by themselves, where it is known: the penalty rises below it."""
     gradients: OneProcess = field(default_factory=OneProcess)
     clock: Callable[[], float] = time.monotonic
     """Seconds that the time box is told in; a measurement beside other work counts its own processor time."""

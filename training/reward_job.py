@@ -21,7 +21,7 @@ from training.reward_folder import load_reward_model, save_reward_model
 from training.reward_ladder import fit_reward, refuse_other_models
 from training.reward_metrics import TO_EXAMINE_WITH, gate
 from training.reward_model import save_head
-from training.reward_start import LAYERS, layers_of, reward_split
+from training.reward_start import REWARD_LAYERS, layers_of, reward_split
 from training.rollout import Drawing, draw
 from training.split import Side
 from training.trunk import SplitModel
@@ -41,7 +41,7 @@ def fit_from_feedback(
     if not judgements.on(Side.TRAIN).all:
         raise BadInput("There are no judgements to train on yet; judge some answers, or import preferences, first.")
     base = base_of(settings)
-    of_base = SplitModel(base, LAYERS)
+    of_base = SplitModel(base, REWARD_LAYERS)
     refuse_other_models(base, judgements)
     split = reward_split(of_base, settings.reward_start, settings.cache, seed)
     say(f"Drawing {effort.normaliser_replies} replies of {base.name}, on whose scale scores are told.")

@@ -1,6 +1,6 @@
 """What the reward model starts from: the policy's own base, another local model, or a top of random weights.
 
-The base is the usual start: policy and reward model then share the trunk's states. The others are read by themselves.
+The base is the usual start: a head then reads the policy's states. Another start, or a LoRA, is read by itself.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,15 @@ from nightschool.model import BaseModel, decoder_layers, load_base, twin
 from training.trunk import TOP_LAYERS, SplitModel
 
 BASE, SCRATCH = "base", "scratch"
-LAYERS = 4
+REWARD_LAYERS = 4
 """Upper layers that a reward model's own LoRA trains, however many the policy does: it rarely helps (docs/log.md)."""
 
 
-def reward_split(split: SplitModel, start: str, cache: Path, seed: int, layers: int = LAYERS) -> SplitModel:
+def reward_split(split: SplitModel, start: str, cache: Path, seed: int, layers: int = REWARD_LAYERS) -> SplitModel:
     """The split model whose states the reward model reads. Raises `BadInput` for a model with other words.
 
-    `start` is "base" (the policy's own), "scratch" (the base, its top layers drawn anew) or a model's id or folder.
+    `start` is "base" (the policy's base), "scratch" (that with its top layers drawn anew) or a model's id or folder;
+    `layers` are those of its LoRA. The policy's split comes back where it is cut there already.
     """
     if start == BASE:
         is_cut_there = split.top_layers == min(layers, len(decoder_layers(split.base.model)))

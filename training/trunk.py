@@ -1,6 +1,7 @@
 """The base model cut in two: a frozen trunk whose states are computed once, and a top that carries adapters.
 
-Policy, reference and reward model share the trunk. Each role's top is a set of modules of its own over the base's own
+Policy, reference and a reward model without a LoRA share the trunk, which goes on to the middle of the base where the
+cut lies below that. Each role's top is a set of modules of its own over the base's own
 weights (`twin(..., share_weights=True)`), so putting an adapter into one cannot touch another, and the reference is
 the base itself rather than a policy with something switched off.
 """

@@ -13,11 +13,14 @@ from nightschool.chat_format import encode_prompt
 from nightschool.model import BaseModel
 from nightschool.prompt_bank import bank_half
 from nightschool.records import Message
+from training.conduct import finished
 from training.effort import Effort
 from training.judgements import Answer
+from training.learner import Learner
 from training.policy import Policy
-from training.ppo import run_ppo
+from training.ppo import train
 from training.ppo_settings import PpoSettings
+from training.ppo_update import Surroundings
 from training.rollout import Drawing, draw
 from training.trunk import SplitModel
 
@@ -34,8 +37,8 @@ class TasteScorer(GoldScorer):
     def gold(self, answer: Answer) -> float:
         """What the taste says of a reply, or of its beginning."""
         text = self._base.tokenizer.decode(list(answer.token_ids), skip_special_tokens=True)
-        finished = bool(answer.token_ids) and answer.token_ids[-1] in self._base.stop_ids
-        return float(self._judges(self._texts[answer.prompt_ids], str(text), finished))
+        has_ended = bool(answer.token_ids) and answer.token_ids[-1] in self._base.stop_ids
+        return float(self._judges(self._texts[answer.prompt_ids], str(text), has_ended))
 
 
 class Ceiling:
@@ -50,6 +53,7 @@ class Ceiling:
         }
         self._prompts = list(texts)
         initial = draw(split, split.base.model, self._prompts, drawing, torch.Generator().manual_seed(seed))
+        self._initial_finished = finished(initial, split.base.stop_ids)
         self._scorer = TasteScorer(split.base, taste, texts, initial)
 
     def night(self, number: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -68,7 +72,9 @@ class Ceiling:
             say(f"iteration {iteration}: reward {figures['reward']:+.2f}, KL {figures['kl']:.2f}")
 
         began = time.monotonic()
-        history = run_ppo(self.policy, self._scorer, self._prompts, settings, self._seed + number, record)
+        learner = Learner.fresh(self.policy, self._prompts, settings, self._seed + number)
+        around = Surroundings(record, initial_finished=self._initial_finished)
+        history = train(learner, self._scorer, settings, around)
         curve = [
             {"kl": row["kl"], "proxy": row["reward"], "examiner": None, "gold": self._scorer.in_own_unit(row["reward"])}
             for row in history
