@@ -66,6 +66,7 @@ def _nights(report: dict[str, Any]) -> str:
         "words",
         "judgements",
         "KL",
+        "candidate's wins",
         "reward model",
     ]
     rows = []
@@ -225,7 +226,9 @@ def _provenance(report: dict[str, Any]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """Escaped cells; columns in `numbers` are set to the right."""
+    """Escaped cells; columns in `numbers` are set to the right. Raises ValueError for a row with other columns."""
+    if odd := [row for row in rows if len(row) != len(head)]:
+        raise ValueError(f"A row of {len(odd[0])} cells was given for {len(head)} headings; name every column.")
 
     def cells(row: Sequence[str], tag: str) -> str:
         return "".join(
