@@ -54,8 +54,8 @@ class Settings(BaseSettings):
     lora_layers: PositiveInt | Literal["all"] = 20
     """Upper layers of the policy that a night trains; what lies below is computed once per text.
 
-    The top 4 of 30 hold little of what a text is about: with 20 a first night on a faint taste won 69 % of replies
-    where 4 had won 58 to 64 % (docs/log.md, 2026-12-01)."""
+    The top 4 of SmolLM2's 30 hold little of what a text is about; what 20 brought and cost is in docs/log.md
+    (2026-12-01, last)."""
     thumb_reasons_up: tuple[str, ...] = ("helpful", "accurate", "clear", "well_written", "right_length")
     """Reasons offered for a thumb up: keys of `demo/words/reasons.toml`; another key is shown as it is."""
     thumb_reasons_down: tuple[str, ...] = ("wrong", "not_followed", "too_long", "too_short", "repeats", "unsafe")
