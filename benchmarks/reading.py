@@ -20,7 +20,7 @@ from nightschool.settings import load_settings
 from training.judgements import Answer
 from training.reading import answer_sequences, groups_of_one_width, pool, read_texts
 from training.reward_start import REWARD_LAYERS
-from training.trunk import SplitModel
+from training.trunk import OF_ROUNDING, SplitModel
 
 KINDS = {"pairs": (2, 40, 80), "multi_turn_pairs": (2, 200, 400), "four_replies": (4, 40, 80), "single": (1, 40, 80)}
 """Replies to a prompt, and the fewest and most tokens of a prompt."""
@@ -73,7 +73,10 @@ def one_round(split: SplitModel, answers: Sequence[Answer]) -> tuple[float, floa
         trunk = split.trunk(sequences.ids)
         whole[torch.tensor(group)] = pool(split.beside(trunk, split.top(split.reference, trunk)), sequences)
     ended = time.process_time()
-    assert torch.allclose(shared, whole, atol=1e-3 if split.base.model.dtype == torch.float32 else 0.3)
+    apart = float(
+        ((shared - whole).norm(dim=1) / whole.norm(dim=1)).mean()
+    )  # single texts of rare words are far noisier
+    assert apart <= OF_ROUNDING[split.base.model.dtype], f"They differ by {apart:.3f} of their length."
     return between - began, ended - between
 
 

@@ -105,6 +105,9 @@ LOOP_MUTANTS = (
         "if is_kept else REWARD_LAYERS",
         "if is_kept else split.top_layers",
     ),
+    _stages(
+        "a resumed night's reward model is cut anew", "if is_kept else REWARD_LAYERS", "if False else REWARD_LAYERS"
+    ),
     _stages("no way is shortened", "shorten_(policy, begun)", "1.0, 1.0"),
     _stages("a way is told from its end", "shorten_(policy, begun)", "shorten_(policy, policy.copy())"),
     _loop("no bound on one night's drift", 'if beyond("moved", settings.kl_night):', "if False:"),

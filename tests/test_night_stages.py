@@ -174,6 +174,25 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
         torch.testing.assert_close(tensor, begun[name] + 0.8)
 
 
+def test_a_resumed_nights_reward_model_is_read_where_it_was_cut(
+    tmp_path: Path, database: FeedbackDatabase, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = _stages(database, tmp_path, NightBook(database).start("quick", 1, practice=False), [])
+    asked: list[int] = []
+
+    def layers_kept(folder: Path, of_policy: int) -> int:
+        asked.append(of_policy)
+        return 3
+
+    monkeypatch.setattr(night_stages, "manifest_fault", lambda folder: None)
+    monkeypatch.setattr(night_stages, "reward_layers_kept", layers_kept)
+    monkeypatch.setattr(night_stages, "load_fitted", lambda folder, reader: reader)
+    monkeypatch.setattr(Stages, "_tell_reward", lambda stages, fitted: None)
+    reader: object = stages.rewards(SplitModel(base, top_layers=2), Judgements((), ()), [])
+    assert isinstance(reader, SplitModel)
+    assert (reader.top_layers, stages.report["reward_layers"], asked) == (3, 3, [2])
+
+
 @pytest.mark.parametrize(
     ("stopped", "iterations", "is_told"),
     [(TIME_IS_UP, 1, True), (TIME_IS_UP, 2, False), ("it is enough", 1, False), ("", 4, False)],

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.town.page import table
 from benchmarks.town.plan import TROLLS
 from benchmarks.town.record import flat, without_clock
 from nightschool.feedback import FeedbackStore
@@ -194,6 +195,12 @@ def _the_report_is_a_whole_page_with_plots_that_loads_nothing(home: Path) -> Non
     assert outline.seen.count("h3") == 10
     town = report(home, "learns")
     assert f"{town['gold_night_2']:.2f} ({town['gold_night_2_low']:.2f} to {town['gold_night_2_high']:.2f})" in text
+
+
+def test_a_tables_rows_have_a_cell_for_each_heading() -> None:
+    assert table(["one", "two"], [["1", "<2>"]], numbers=[1]).count("<td") == 2
+    with pytest.raises(ValueError, match="3 cells was given for 2 headings"):
+        table(["one", "two"], [["1", "2"], ["1", "2", "3"]])
 
 
 def test_what_cannot_be_run_is_refused_in_one_sentence(tmp_path: Path, model: Path) -> None:
