@@ -119,8 +119,8 @@ def standing(policy: Policy, scorer: TableScorer) -> Standing:
     for prompt in PROMPTS:
         answers = [Answer(prompt, reply) for reply in replies()]
         rewards = torch.tensor([scorer.table[prompt, reply] - PENALTY * (reply[-1] != END) for reply in replies()])
-        logp = _exact(policy, answers)
-        reference = _exact(Policy(policy.split, seed=99), answers)  # fresh: B = 0, so the initial model
+        logp = exact_logps(policy, answers)
+        reference = exact_logps(Policy(policy.split, seed=99), answers)  # fresh: B = 0, so the initial model
         p = logp.exp()
         objectives.append(float((p * (rewards - BETA * (logp - reference))).sum()))
         bests.append(float(BETA * torch.logsumexp(reference + rewards / BETA, 0)))
@@ -130,7 +130,7 @@ def standing(policy: Policy, scorer: TableScorer) -> Standing:
 
 
 @torch.no_grad()
-def _exact(policy: Policy, answers: Sequence[Answer]) -> Tensor:
+def exact_logps(policy: Policy, answers: Sequence[Answer]) -> Tensor:
     sequences = answer_sequences(answers, 0)
     return policy.logps(policy.split.trunk(sequences.ids), sequences, DRAWING.temperature).sum(1)
 

@@ -126,8 +126,8 @@ EXAM_MUTANTS = (
     ),
     _neutral(
         "the initial model reads at another temperature",
-        "split.top(split.reference, trunk), sequences, 1.0)",
-        "split.top(split.reference, trunk), sequences, 0.7)",
+        "reference_logps(split, base_states, sequences, 1.0)",
+        "reference_logps(split, base_states, sequences, 0.7)",
     ),
     _ratings("no prior", "RIDGE = 0.1", "RIDGE = 1e-9"),
     _ratings("a tie is a loss", "beats + ties / 2 - met", "beats - met"),

@@ -6,6 +6,7 @@ _rollout = mutants_of("training/rollout.py", "tests/test_ppo.py", "tests/test_ep
 _episodes = mutants_of("training/episodes.py", "tests/test_episodes.py", "tests/test_ppo.py")
 _update = mutants_of("training/ppo_update.py", "tests/test_ppo.py", "tests/test_invariants.py")
 _shortening = mutants_of("training/shortening.py", "tests/test_shortening.py")
+_lengthening = mutants_of("training/lengthening.py", "tests/test_lengthening.py")
 _stages = mutants_of("training/night_stages.py", "tests/test_night_stages.py")
 _whole = mutants_of("training/night_stages.py", "tests/test_whole_night.py", "-k", "layers_beside")
 _loop = mutants_of("training/ppo.py", "tests/test_ppo.py", "tests/test_learner.py", "tests/test_steps.py")
@@ -108,6 +109,26 @@ LOOP_MUTANTS = (
     _stages(
         "a resumed night's reward model is cut anew", "if is_kept else REWARD_LAYERS", "if False else REWARD_LAYERS"
     ),
+    _lengthening("nats grow with the way", "math.sqrt(bounds.asked / here.moved)", "bounds.asked / here.moved"),
+    _lengthening("the longest way is taken unseen", "and is_better(there, here)", ""),
+    _lengthening("beyond the nats of all nights", "there.kl <= bounds.in_all and ", ""),
+    _lengthening("beyond the nats of one night", "there.moved <= bounds.night and ", ""),
+    _lengthening("worse replies stay", "    policy.take_over_(ended)\n    return 1.0, here", "    return 1.0, here"),
+    _lengthening("the way is told from its end", "begun[name].lerp(tensor, times)", "tensor.lerp(begun[name], -times)"),
+    _lengthening("half of it is not tried", "SHARES = (1.0, 0.5)", "SHARES = (1.0,)"),
+    _lengthening("a gain by chance is enough", "float(gains.mean()) > error", "float(gains.mean()) > 0.0"),
+    _lengthening("loops are no worse", "there.looping <= here.looping + LOOPING_ADDED +", "0.0 <= here.looping +"),
+    _lengthening("ends do not count", "there.finished >= here.finished -", "1.0 >= here.finished -"),
+    _lengthening("other words at every look", "torch.Generator().manual_seed(seed)", "learner.generator"),
+    _lengthening("loops on the way are free", "- settings.loop_penalty * looping", ""),
+    _lengthening("every night has all its nats", '- learner.history[0]["kl"])', ")"),
+    _lengthening("what misled PPO is followed on", "learner.stopped not in {ALL_DONE, TIME_IS_UP} or ", ""),
+    _stages(
+        "the way is told from where it ended", "wanted, settings, begun,", "wanted, settings, learner.policy.copy(),"
+    ),
+    _stages("a resumed night looks anew", "if kept is not None or", "if"),
+    _stages("an examined night goes on", ' or self.work.kept("exam") is not None', ""),
+    _stages("a resumed night stays where PPO ended", "if times != 1.0:", "if False:"),
     _stages("no way is shortened", "shorten_(policy, begun)", "1.0, 1.0"),
     _stages("a way is told from its end", "shorten_(policy, begun)", "shorten_(policy, policy.copy())"),
     _loop("no bound on one night's drift", 'if beyond("moved", settings.kl_night):', "if False:"),

@@ -8,6 +8,7 @@ _sequences = mutants_of("training/sequences.py", "tests/test_sequences.py")
 _trunk = mutants_of("training/trunk.py", "tests/test_trunk.py")
 _words = mutants_of("training/word_probabilities.py", "tests/test_word_probabilities.py")
 _policy = mutants_of("training/policy.py", "tests/test_policy.py")
+_groups = mutants_of("training/rollout.py", "tests/test_rollout.py")
 
 PPO_MUTANTS = (
     _losses("every end is kept, also too many", "is_response & (ends < reference_ends), kl", "is_response, kl"),
@@ -97,7 +98,7 @@ PPO_MUTANTS = (
     _trunk("dropout of a tenth", "lora_dropout=0.0", "lora_dropout=0.1"),
     _trunk(
         "adapter put into the base itself",
-        "get_peft_model(twin(self.base.model, self.top_layers, share_weights=True), config)",
+        "get_peft_model(self._twin(eager=eager), config)",
         "get_peft_model(self.base.model, config)",
     ),
     _trunk(
@@ -105,10 +106,28 @@ PPO_MUTANTS = (
         "twin(self.base.model, self.top_layers, share_weights=True)",
         "copy.deepcopy(self.base.model)",
     ),
+    _trunk("tops attend as the base does", '            found.set_attn_implementation("eager")', "            pass"),
+    _trunk("other attention not noticed", "whole) > OF_ROUNDING[states.dtype]", "whole) > 1e9"),
+    _trunk("the first word is told from one place too early", "read[of, lengths - 1]", "read[of, lengths - 2]"),
+    _trunk(
+        "replies go up behind the prompt of the first",
+        "module, cache, lengths, of",
+        "module, cache, lengths, 0 * of",
+    ),
+    _trunk(
+        "no gradient through a shared prompt",
+        "keys[of], read[index].values[of]",
+        "keys[of].detach(), read[index].values[of].detach()",
+    ),
+    _sequences("prompts of one length are one prompt", "prompt = tuple(ids[:length])", "prompt = (length,)"),
+    _groups(
+        "replies to a prompt are torn apart", "prompt * replies + reply", "prompt + reply * (len(answers) // replies)"
+    ),
+    _groups("long replies and short ones side by side", "if replies > GROUP else 0", "* 0"),
     _policy(
         "policy answers with the reference",
-        'differentiable in the LoRA."""\n        states = self.split.top(self._top, trunk_states)',
-        'differentiable in the LoRA."""\n        states = self.split.top(self.split.reference, trunk_states)',
+        'differentiable in the LoRA."""\n        states = self.split.top_at_replies(self._top,',
+        'differentiable in the LoRA."""\n        states = self.split.top_at_replies(self.split.eager_reference,',
     ),
     _policy(
         "log-probabilities read at the word itself",

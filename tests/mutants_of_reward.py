@@ -175,7 +175,11 @@ REWARD_MUTANTS = (
     mutants_of("training/reward_fit.py", "tests/test_axes.py")(
         "ridge of many chosen without axes", ".along(table.axes)", ""
     ),
-    _trunk("replies read elsewhere not noticed", "> OF_ROUNDING[states.dtype]", "> 1e9"),
+    _trunk(
+        "replies read elsewhere not noticed",
+        "one[:, PROBED_AS_PROMPT:]) > OF_ROUNDING",
+        "one[:, PROBED_AS_PROMPT:]) > 1e9 * OF_ROUNDING",
+    ),
     _trunk("rounding in bfloat16 taken for another model", "torch.bfloat16: 0.07", "torch.bfloat16: 1e-3"),
     _fit(
         "judgements of other texts", "batch, counts = batch.at(design.place), design.counts", "counts = design.counts"

@@ -26,12 +26,13 @@ from training.candidate import Made, save_candidate
 from training.effort import EFFORTS
 from training.judgements import Answer, Judgements
 from training.learner import Learner
+from training.lengthening import LONGEST
 from training.night_log import NightLog
 from training.night_stages import NightPlan, Stages
 from training.night_work import NightWork
 from training.nightly import resume_night
 from training.policy import Policy
-from training.ppo import TIME_IS_UP
+from training.ppo import ALL_DONE, TIME_IS_UP
 from training.ppo_update import Surroundings
 from training.reward_fit import HeldOut
 from training.reward_ladder import FittedReward
@@ -161,7 +162,7 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
     given = (scorer, None, judgements, (), [(1, 2)], Drawing(0.7, 4))
     stages.ppo(policy, *given, initial=initial)
     assert finished == [0.5]
-    assert stages.report["ppo_way_kept"] == 1.0
+    assert stages.report["ppo_way_kept"] == stages.report["ppo_way_times"] == 1.0  # it moved far more than it may
     assert stages.report["ppo_by_clock"] is False
     policy.take_over_(begun)
     left = iter([1.4, 1.2, 1.05])
@@ -172,6 +173,79 @@ def test_a_way_on_which_too_much_was_unlearned_is_shortened_before_the_exam(
     assert any("80% of its way is kept, with 1.05 times" in line for line in said)
     for name, tensor in policy.tensors().items():
         torch.testing.assert_close(tensor, begun[name] + 0.8)
+
+
+def _ppo_that_moves(monkeypatch: pytest.MonkeyPatch, stopped: str) -> None:
+    """In place of PPO: every weight moves by a thousandth."""
+
+    def train(learner: Learner, scorer: object, settings: object, around: Surroundings) -> list[dict[str, float]]:
+        with torch.no_grad():
+            for weight in learner.policy.weights():
+                weight.add_(0.001)
+        learner.stopped, learner.history = stopped, [{"kl": 0.0, "seconds": 1.0}]
+        return learner.history
+
+    monkeypatch.setattr(night_stages, "train", train)
+    monkeypatch.setattr(NightLog, "progress", lambda *given: None)  # no stage has begun
+
+
+def test_a_way_that_did_not_use_its_nats_goes_on_and_a_resumed_night_as_far_as_the_first_time(
+    tmp_path: Path, database: FeedbackDatabase, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night_id, said = NightBook(database).start("quick", 1, practice=False), list[str]()
+    stages = _stages(database, tmp_path, night_id, said)
+    judgements = stages.judgements()
+    stages.begin(judgements)
+    _ppo_that_moves(monkeypatch, ALL_DONE)
+    monkeypatch.setattr("training.lengthening.is_better", lambda there, here: True)
+    policy = Policy(SplitModel(base, top_layers=2), seed=0)
+    begun = policy.copy()
+    stages.report["model"] = base.name
+    scorer = RewardModel(policy.split, random_head(policy.split, 0))
+    given = (scorer, None, judgements, (), [(1, 2), (3,)], Drawing(0.7, 4))
+    initial = [Answer((1, 2), (3, 2))]
+    stages.ppo(policy, *given, initial=initial)
+    assert stages.report["ppo_way_times"] == LONGEST  # it had hardly moved
+    assert sum(line.startswith("  The policy goes on to 2.00 times its way: its replies moved ") for line in said) == 1
+    for name, tensor in policy.tensors().items():
+        torch.testing.assert_close(tensor, begun[name] + LONGEST * 0.001)
+
+    def resumed(*, without: str = "") -> Policy:
+        again = _stages(database, tmp_path, night_id, said)
+        again.report |= {"model": base.name, "snapshot": stages.report["snapshot"]}
+        if without:
+            (again.work.folder / f"{without}.json").unlink()
+        later = Policy(SplitModel(base, top_layers=2), seed=0)
+        again.ppo(later, *given, initial=initial)
+        assert again.report["ppo_way_times"] == (1.0 if without else LONGEST)
+        return later
+
+    monkeypatch.setattr(night_stages, "go_on_", None)  # it is not asked again
+    for name, tensor in resumed().tensors().items():
+        assert torch.equal(tensor, policy.tensors()[name])
+    stages.work.keep("exam", {})  # of a night that began before ways were gone on
+    for name, tensor in resumed(without="way").tensors().items():
+        torch.testing.assert_close(tensor, begun[name] + 0.001)
+
+
+def test_a_way_on_which_replies_get_no_better_ends_where_ppo_did(
+    tmp_path: Path, database: FeedbackDatabase, base: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list[str]()
+    stages = _stages(database, tmp_path, NightBook(database).start("quick", 1, practice=False), said)
+    judgements = stages.judgements()
+    stages.begin(judgements)
+    _ppo_that_moves(monkeypatch, TIME_IS_UP)
+    monkeypatch.setattr("training.lengthening.is_better", lambda there, here: False)
+    policy = Policy(SplitModel(base, top_layers=2), seed=0)
+    begun = policy.copy()
+    stages.report["model"] = base.name
+    scorer = RewardModel(policy.split, random_head(policy.split, 0))
+    stages.ppo(policy, scorer, None, judgements, (), [(1, 2)], Drawing(0.7, 4), initial=[Answer((1, 2), (3, 2))])
+    assert stages.report["ppo_way_times"] == 1.0
+    assert sum(line.startswith("  The policy goes no farther: its replies moved ") for line in said) == 1
+    for name, tensor in policy.tensors().items():
+        torch.testing.assert_close(tensor, begun[name] + 0.001)
 
 
 def test_a_resumed_nights_reward_model_is_read_where_it_was_cut(

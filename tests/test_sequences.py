@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.sequences import Sequences, groups_by_length, make_sequences, padded_width
+from training.sequences import Sequences, groups_by_length, make_sequences, padded_width, shared_prompts
 
 PAD = 2
 """As in SmolLM2, whose tokenizer pads with the end-of-turn token."""
@@ -46,3 +46,10 @@ def test_an_empty_prompt_or_reply_is_refused() -> None:
 def test_groups_are_of_about_equal_length_and_hold_each_index_once() -> None:
     # Lengths 1 1 3 | 4 9 10: shortest three, then the others.
     assert groups_by_length([9, 1, 4, 1, 10, 3], 3) == [[1, 3, 5], [2, 0, 4]]
+
+
+def test_a_prompt_that_several_rows_share_is_told_once_even_where_one_begins_like_another() -> None:
+    prompts = [[1, 5], [1, 5, 6], [1, 5], [1, 5, 6], [3], [1, 6]]
+    rows, of = shared_prompts(make_sequences(prompts, [[6], [7], [8], [9], [6], [5]], PAD))
+    assert rows.tolist() == [0, 1, 4, 5]
+    assert of.tolist() == [0, 1, 0, 1, 2, 3]

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.models.llama import modeling_llama
 
 from nightschool.errors import ModelUnavailable
 from nightschool.model import fingerprint, load_base
 from tests.training_fixtures import random_answers, tiny_base
 from training import trunk
+from training.judgements import Answer
 from training.reading import answer_sequences
 from training.trunk import SplitModel
 
@@ -88,6 +90,87 @@ def test_each_adapter_over_the_shared_trunk_gives_what_its_own_whole_model_gives
         reference = split.base.model.model(input_ids=ids, use_cache=False).last_hidden_state
         assert torch.equal(split.top(split.reference, trunk), reference)
     assert fingerprint(split.base.model) == before
+
+
+def test_a_policy_and_its_reference_attend_eagerly_and_everything_else_as_the_base_does(tmp_path: Path) -> None:
+    base = tiny_base(tmp_path)
+    usual = base.model.config._attn_implementation
+    assert usual != "eager"
+    split = SplitModel(base, top_layers=2)
+    found = {
+        "eager": [split.eager_reference, split.adapter(eager=True)[1]],
+        usual: [split.reference, split.adapter()[1]],
+    }
+    for kind, parts in found.items():
+        for part in parts:
+            assert part.config._attn_implementation == kind
+            assert all(layer.self_attn.config._attn_implementation == kind for layer in part.layers)
+    assert base.model.config._attn_implementation == usual
+    assert all(layer.self_attn.config is base.model.config for layer in base.model.model.layers)
+    ids = answer_sequences(random_answers(3), 0).ids
+    with torch.no_grad():
+        fused, eager = (split.top(part, split.trunk(ids)) for part in (split.reference, split.eager_reference))
+    torch.testing.assert_close(eager, fused, atol=1e-5, rtol=0)
+
+
+def test_a_model_that_attends_otherwise_by_plain_products_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tiny_base(tmp_path)
+    monkeypatch.setattr(modeling_llama, "eager_attention_forward", _attends_to_the_first_alone)
+    with pytest.raises(ModelUnavailable, match="a night needs a Llama-like model"):
+        SplitModel(base, 2)
+
+
+def _attends_to_the_first_alone(
+    module: object, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *given: object, **options: object
+) -> tuple[torch.Tensor, None]:
+    heads, steps = query.shape[1:3]
+    first = value[:, :, :1].repeat_interleave(heads // value.shape[1], 1)
+    return first.expand(-1, -1, steps, -1).transpose(1, 2).contiguous(), None
+
+
+@pytest.mark.parametrize("layers", [2, "all"])
+@pytest.mark.parametrize("changes", [False, True], ids=["the reference", "an adapter"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_prompt_that_several_replies_share_goes_up_once_and_gives_the_same(
+    tmp_path: Path, layers: Any, dtype: torch.dtype, changes: bool
+) -> None:
+    """States where replies are predicted and stand, and the gradients of all weights."""
+    split = SplitModel(tiny_base(tmp_path, dtype=dtype), layers)
+    drawn = random_answers(7)
+    prompts = [drawn[place].prompt_ids for place in (0, 0, 1, 2, 1, 0, 2)]
+    assert len({len(prompt) for prompt in prompts}) > 1
+    sequences = answer_sequences(
+        [Answer(prompt, answer.token_ids) for prompt, answer in zip(prompts, drawn, strict=True)], 0
+    )
+    adapter, top = split.adapter(eager=True)
+    _excite(adapter, 1)
+    weights = [weight for weight in adapter.parameters() if weight.requires_grad]
+    states, module = split.trunk(sequences.ids), top if changes else split.eager_reference
+    along = torch.randn(
+        2 * int(sequences.response_lengths.sum()), split.size, generator=torch.Generator().manual_seed(2)
+    )
+    found, gradients = [], []
+    for read in (split.top(module, states), split.top_at_replies(module, states, sequences)):
+        parts = [sequences.at_responses(read, shift).float() for shift in (-1, 0)]
+        found.append(torch.cat(parts))
+        if changes:
+            gradients.append(torch.autograd.grad((found[-1] * along).sum(), weights))
+    half = states.dtype == torch.bfloat16
+    torch.testing.assert_close(*(rows.detach() for rows in found), atol=0.05 if half else 1e-5, rtol=0)
+    for whole, shared in zip(*gradients, strict=True) if changes else ():
+        assert float((whole - shared).norm()) <= (0.05 if half else 1e-5) * float(whole.norm()) > 0
+
+
+def test_states_of_shared_prompts_are_told_nowhere_but_at_replies_and_before_them(split: SplitModel) -> None:
+    one, two = random_answers(2)
+    sequences = answer_sequences([one, Answer(one.prompt_ids, two.token_ids)], 0)
+    found = split.top_at_replies(split.eager_reference, split.trunk(sequences.ids), sequences)
+    for row, steps in enumerate(sequences.response_lengths.tolist()):
+        told = found[row].any(-1).nonzero()[:, 0].tolist()
+        start = len(one.prompt_ids) - 1
+        assert told == [*range(start, start + steps + 1)]
 
 
 def test_an_adapter_drops_nothing_out_even_where_something_puts_it_into_training_mode(split: SplitModel) -> None:

@@ -84,5 +84,6 @@ def _drift(split: SplitModel, settings: Settings, version: str | None, answer: A
     sequences = answer_sequences([answer], split.base.pad_id)
     trunk = split.trunk(sequences.ids)
     own = policy.logps(trunk, sequences, settings.temperature)
-    initial = reference_logps(split, split.top(split.reference, trunk), sequences, settings.temperature)
+    base_states = split.top_at_replies(split.eager_reference, trunk, sequences)
+    initial = reference_logps(split, base_states, sequences, settings.temperature)
     return float((own - initial).sum())

@@ -35,7 +35,8 @@ def perplexity_ratio(policy: Policy) -> float:
     for group in groups_of_one_width(answers):
         sequences = answer_sequences([answers[index] for index in group], split.base.pad_id)
         trunk = split.trunk(sequences.ids)
-        initial = reference_logps(split, split.top(split.reference, trunk), sequences, 1.0)
+        base_states = split.top_at_replies(split.eager_reference, trunk, sequences)
+        initial = reference_logps(split, base_states, sequences, 1.0)
         lost += float((initial - policy.logps(trunk, sequences, 1.0))[sequences.is_response].double().sum())
         tokens += int(sequences.response_lengths.sum())
     return math.exp(min(lost / tokens, 700.0))

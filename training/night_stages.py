@@ -28,6 +28,7 @@ from training.exam import ExamResult, Jury, Questions, examine
 from training.fixed_samples import Sample, fixed_samples, worst_samples
 from training.judgements import Answer, Judgements
 from training.learner import Learner
+from training.lengthening import go_on_, walk_
 from training.night_kept import (
     answers_from_json,
     answers_to_json,
@@ -296,6 +297,7 @@ class Stages:
             "ptx_examples": len(examples),
         }
         self.log.say(f"PPO ended: {learner.stopped}.")
+        self._go_on_(learner, reward_model, prompts, settings, begun)
         share, surprise = shorten_(policy, begun)
         self.report |= {"ppo_way_kept": share, "ppo_perplexity": surprise}
         if share < 1.0:
@@ -303,6 +305,32 @@ class Stages:
                 f"Plain texts surprised the policy too much; {share:.0%} of its way is kept, with {surprise:.2f} times "
                 "the perplexity of the initial model."
             )
+
+    def _go_on_(
+        self,
+        learner: Learner,
+        reward_model: RewardModel,
+        prompts: Sequence[tuple[int, ...]],
+        settings: PpoSettings,
+        begun: dict[str, torch.Tensor],
+    ) -> None:
+        """Use the drift that PPO left; a night that is resumed goes as far as it went the first time."""
+        kept = self.work.kept("way")
+        if kept is not None or self.work.kept("exam") is not None:  # what was examined is what is saved
+            times = float(kept["times"]) if kept is not None else 1.0
+            if times != 1.0:
+                walk_(learner.policy, begun, learner.policy.copy(), times)
+        else:
+            wanted = [prompts[index % len(prompts)] for index in range(self.plan.effort.normaliser_replies)]
+            times, there = go_on_(learner, reward_model, wanted, settings, begun, self.plan.seed)
+            with self.told():
+                self.work.keep("way", {"times": times})
+            if there is not None:
+                went = (
+                    f"The policy goes on to {times:.2f} times its way" if times > 1.0 else "The policy goes no farther"
+                )
+                self.log.say(f"{went}: its replies moved {there.moved:.1f} nats and are worth {there.worth:+.2f}.")
+        self.report["ppo_way_times"] = times
 
     def practised_little(self) -> Said:
         """That the time was used up long before PPO's iterations were; else nothing."""

@@ -24,7 +24,7 @@ class Policy:
         self.split = split
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # LoRA's A is drawn from the global generator
-            self.adapter, self._top = split.adapter(RANK, ALPHA)
+            self.adapter, self._top = split.adapter(RANK, ALPHA, eager=True)
 
     def weights(self) -> list[torch.nn.Parameter]:
         """What is trained: LoRA A and B, nothing else."""
@@ -62,18 +62,18 @@ class Policy:
 
     def logps(self, trunk_states: Tensor, sequences: Sequences, temperature: float) -> Tensor:
         """Log-probabilities of the response tokens. -> [batch, steps]; differentiable in the LoRA."""
-        states = self.split.top(self._top, trunk_states)
+        states = self.split.top_at_replies(self._top, trunk_states, sequences)
         return _packed_logps(self.split, states, sequences, temperature)
 
     def logps_and_ends(self, trunk_states: Tensor, sequences: Sequences, temperature: float) -> tuple[Tensor, Tensor]:
         """`logps`, and at the same places the log-probability that the reply ends. -> [batch, steps] each."""
-        states = self.split.top(self._top, trunk_states)
+        states = self.split.top_at_replies(self._top, trunk_states, sequences)
         return _logps_and_ends(self.split, states, sequences, temperature)
 
     @torch.no_grad()
     def logps_and_entropy(self, trunk_states: Tensor, sequences: Sequences, temperature: float) -> tuple[Tensor, float]:
         """`logps` without gradient, and the mean entropy in nats over the response tokens, from one pass."""
-        states = self.split.top(self._top, trunk_states)
+        states = self.split.top_at_replies(self._top, trunk_states, sequences)
         before, head = sequences.at_responses(states, shift=-1), self.split.base.model.lm_head
         logps, entropies = token_logps_and_entropies(before, head, sequences.response_ids(), temperature)
         return sequences.unpack(logps), float(entropies.mean())

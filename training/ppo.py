@@ -22,6 +22,7 @@ from training.ppo_update import Surroundings, pretrain_critic_, update_
 from training.rollout import Scorer, roll_out
 
 TIME_IS_UP = "the time is used up"
+ALL_DONE = "all iterations are done"
 WATCHED_TOGETHER = 3
 """Iterations whose scores by the onlooker are averaged: of many single ones, chance alone makes one the best."""
 LATELY = 3
@@ -96,7 +97,7 @@ def may_continue_(learner: Learner, settings: PpoSettings) -> bool:
     history = learner.history
     learner.stopped = ""
     if len(history) >= settings.iterations:
-        learner.stopped = "all iterations are done"
+        learner.stopped = ALL_DONE
     elif history and sum(figures["seconds"] for figures in history) + next_takes(history) > settings.seconds:
         learner.stopped = TIME_IS_UP
     elif overoptimised(history):

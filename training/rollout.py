@@ -17,7 +17,7 @@ from training.conduct import loops
 from training.critic import critic_features
 from training.judgements import Answer
 from training.policy import Policy, reference_logps_and_ends
-from training.reading import answer_sequences, stacked, trunk_states
+from training.reading import answer_sequences, length_of, stacked, trunk_states
 from training.reward_model import GROUP, Judged
 from training.sequences import Sequences, groups_by_length
 from training.trunk import SplitModel
@@ -39,7 +39,7 @@ class Scorer(Protocol):
         trunk_states: Tensor,
         base_states: Tensor,
     ) -> Judged:
-        """Scores of replies whose states the policy's split has computed already."""
+        """Scores of replies whose states the policy's split has computed already: where they stand, and before them."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def evaluate(
     began = time.monotonic()
     groups = []
     states = dict(enumerate(trunk_states(policy.split, answers, check)))  # each leaves it for its padded group
-    for rows in groups_by_length([len(answer.prompt_ids) + len(answer.token_ids) for answer in answers], GROUP):
+    for rows in groups_by_prompt(answers, replies):
         check()
         chosen = [answers[row] for row in rows]
         sequences = answer_sequences(chosen, policy.split.base.pad_id)
@@ -198,6 +198,23 @@ def evaluate(
         groups.append(_evaluate_group(policy, scorer, watcher, chosen, rows, sequences, trunk, drawing))
     prompt_of = torch.arange(len(answers)) // replies
     return Rollout(tuple(answers), prompt_of, tuple(groups), seconds, time.monotonic() - began)
+
+
+def groups_by_prompt(answers: Sequence[Answer], replies: int) -> list[list[int]]:
+    """Indices in groups of at most 8 of about equal length; the `replies` to a prompt, side by side, stay together.
+
+    More than 8 to a prompt are parted by their own lengths. Raises ValueError where a prompt has fewer.
+    """
+    if len(answers) % replies:
+        raise ValueError(f"{len(answers)} answers cannot be {replies} replies to each prompt.")
+    lengths = [length_of(answer) for answer in answers]
+    longest = [max(lengths[start : start + replies]) for start in range(0, len(answers), replies)]
+    found = []
+    for prompts in groups_by_length(longest, max(GROUP // replies, 1)):
+        rows = [prompt * replies + reply for prompt in prompts for reply in range(replies)]
+        rows.sort(key=lambda row: len(answers[row].token_ids) if replies > GROUP else 0)
+        found += [rows[start : start + GROUP] for start in range(0, len(rows), GROUP)]
+    return found
 
 
 @torch.no_grad()
@@ -212,7 +229,7 @@ def _evaluate_group(
     drawing: Drawing,
 ) -> RolloutGroup:
     split = policy.split
-    base_states = split.top(split.reference, trunk)
+    base_states = split.top_at_replies(split.eager_reference, trunk, sequences)
     judged = scorer.judge(split, answers, sequences, trunk, base_states)
     before = sequences.unpack(sequences.at_responses(base_states, shift=-1).float())
     old, entropy = policy.logps_and_entropy(trunk, sequences, drawing.temperature)

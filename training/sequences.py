@@ -70,6 +70,20 @@ def make_sequences(
     )
 
 
+def shared_prompts(sequences: Sequences) -> tuple[Tensor, Tensor]:
+    """Each prompt once: (the first row that has it [prompts], which of these prompts each row has [batch])."""
+    first: dict[tuple[int, ...], int] = {}
+    place: list[int] = []
+    rows: list[int] = []
+    for row, (ids, length) in enumerate(zip(sequences.ids.tolist(), sequences.prompt_lengths.tolist(), strict=True)):
+        prompt = tuple(ids[:length])
+        if prompt not in first:
+            first[prompt] = len(rows)
+            rows.append(row)
+        place.append(first[prompt])
+    return torch.tensor(rows), torch.tensor(place)
+
+
 def padded(rows: Sequence[Sequence[int]], width: int, pad_id: int) -> Tensor:
     """Token ids padded on the right. -> [rows, width]."""
     return torch.tensor([[*row] + [pad_id] * (width - len(row)) for row in rows])

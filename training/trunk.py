@@ -3,7 +3,8 @@
 Policy, reference and a reward model without a LoRA share the trunk, which goes on to the middle of the base where the
 cut lies below that. Each role's top is a set of modules of its own over the base's own
 weights (`twin(..., share_weights=True)`), so putting an adapter into one cannot touch another, and the reference is
-the base itself rather than a policy with something switched off.
+the base itself rather than a policy with something switched off; a policy is compared with a copy of the reference that
+attends as it does.
 """
 
 import copy
@@ -22,6 +23,7 @@ from transformers.cache_utils import DynamicCache
 
 from nightschool.errors import ModelUnavailable
 from nightschool.model import BaseModel, decoder_layers, twin
+from training.sequences import Sequences, shared_prompts
 
 TOP_LAYERS = 8
 """Upper layers with adapters of their own, where a version or report does not say how many (older ones)."""
@@ -65,7 +67,9 @@ class SplitModel:
         stops = sorted({total // 2, cut})
         self._trunk = [_slice(base.model.model, *each, keep_norm=False) for each in pairwise((0, *stops))]
         self._halfway_is_first = total // 2 <= cut
-        self.reference = _slice(base.model.model, total - self.top_layers, total, keep_norm=True)
+        self.reference = _slice(base.model.model, cut, total, keep_norm=True)
+        self.eager_reference = self._top_of(self._twin(eager=True))
+        """The reference as a policy reads: what is compared must attend in one way."""
         self._check()
 
     @property
@@ -95,12 +99,36 @@ class SplitModel:
         ids [batch, steps], padded on the right -> [batch, steps, trunk_size]; equal to `trunk`'s but for rounding.
         """
         caches, lengths = iter(prompts.caches), prompts.lengths[of]
-        return self._up(ids, lambda part, given: _after(part, next(caches), lengths, of, given))
+        with torch.no_grad():
+            return self._up(ids, lambda part, given: _after(part, next(caches), lengths, of, given))
 
     def top(self, module: Any, states: Tensor) -> Tensor:
         """Final-normed states of one role's top from the trunk's. -> [batch, width, size]."""
         with self._autocast():
             return module(inputs_embeds=self._at_cut(states), use_cache=False).last_hidden_state
+
+    def top_at_replies(self, module: Any, states: Tensor, sequences: Sequences) -> Tensor:
+        """`top`'s states where replies are predicted and where they stand; where a prompt is shared, 0 elsewhere.
+
+        states [batch, width, trunk_size] -> [batch, width, size]. Differentiable. A prompt that several rows share goes
+        up once. Equal to `top` but for rounding, so what is compared must be read in one way.
+        """
+        rows, of = shared_prompts(sequences)
+        if len(rows) == len(of):
+            return self.top(module, states)
+        below, lengths = self._at_cut(states), sequences.prompt_lengths
+        prompts = below[rows, : int(lengths.max())]
+        batch, steps = sequences.is_response.nonzero(as_tuple=True)
+        places = lengths[batch] + steps
+        replies = below.new_zeros(len(of), int(sequences.response_lengths.max()), self.size)
+        replies[batch, steps] = below[batch, places]
+        cache = DynamicCache()
+        with self._autocast():
+            read = module(inputs_embeds=prompts, past_key_values=cache, use_cache=True).last_hidden_state
+            ends = _after(module, cache, lengths, of, {"inputs_embeds": replies})
+        found = ends.new_zeros(*below.shape)
+        found = found.index_put((torch.arange(len(of)), lengths - 1), read[of, lengths - 1])
+        return found.index_put((batch, places), ends[batch, steps])
 
     def beside(self, states: Tensor, ends: Tensor) -> Tensor:
         """What a reward model reads: the trunk's states halfway, and beside them a top's. -> [..., 2 size], float32."""
@@ -118,12 +146,30 @@ class SplitModel:
 
         of [batch] numbers the prompts. -> [batch, steps, size]; `top`'s but for rounding.
         """
-        with self._autocast():
+        with torch.no_grad(), self._autocast():
             given = {"inputs_embeds": self._at_cut(states)}
             return _after(module, prompts.caches[0], prompts.lengths[of], of, given)
 
-    def adapter(self, rank: int = 16, alpha: int = 32) -> tuple[PeftModel, Any]:
-        """A fresh LoRA (B = 0) in a top of its own: (the PEFT model, to save; its sliced top, to run)."""
+    def _twin(self, *, eager: bool) -> Any:
+        """The base with top layers of its own, over the base's weights.
+
+        `eager`: they attend by plain matrix products, whose gradients are cheaper on a processor than those of
+        PyTorch's fused attention (`benchmarks.ppo_update`), but keep every weight of the attention: for short texts.
+        """
+        found = twin(self.base.model, self.top_layers, share_weights=True)
+        if eager:
+            found.set_attn_implementation("eager")
+        return found
+
+    def _top_of(self, model: Any) -> Any:
+        total = len(decoder_layers(model))
+        return _slice(model.model, total - self.top_layers, total, keep_norm=True)
+
+    def adapter(self, rank: int = 16, alpha: int = 32, *, eager: bool = False) -> tuple[PeftModel, Any]:
+        """A fresh LoRA (B = 0) in a top of its own: (the PEFT model, to save; its sliced top, to run).
+
+        `eager`: it attends as `eager_reference` does.
+        """
         total = len(decoder_layers(self.base.model))
         config = LoraConfig(
             r=rank,
@@ -136,14 +182,13 @@ class SplitModel:
         )
         with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a property under its former name
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-            model = get_peft_model(twin(self.base.model, self.top_layers, share_weights=True), config)
+            model = get_peft_model(self._twin(eager=eager), config)
         model.peft_config["default"].base_model_name_or_path = self.base.name  # a name, not a path of this machine
         model.eval()
         for module in model.modules():
             if isinstance(module, LoraLayer):
                 module.cast_input_dtype_enabled = False  # autocast would cast the states straight back
-        top = _slice(model.get_base_model().model, total - self.top_layers, total, keep_norm=True)
-        return model, top
+        return model, self._top_of(model.get_base_model())
 
     def _up(self, ids: Tensor, read: Callable[[Any, dict[str, Tensor]], Tensor]) -> Tensor:
         """States halfway and at the cut, side by side, by parts of the base that `read` runs from the lowest on."""
@@ -179,6 +224,8 @@ class SplitModel:
         for part, one in zip(parts, (states, self.top(self.reference, states)), strict=True):
             if _differ(part[:, PROBED_AS_PROMPT:], one[:, PROBED_AS_PROMPT:]) > OF_ROUNDING[states.dtype]:
                 raise refusal
+        if _differ(self.top(self.eager_reference, states), whole) > OF_ROUNDING[states.dtype]:
+            raise refusal
 
     def _in_two_parts(self, ids: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Trunk's and reference's states of one text, its first tokens read as a prompt.
@@ -202,7 +249,6 @@ def save_adapter(adapter: PeftModel, folder: Path) -> None:
     (folder / "README.md").unlink(missing_ok=True)  # a model card template that says nothing
 
 
-@torch.no_grad()
 def _after(part: Any, known: DynamicCache, lengths: Tensor, of: Tensor, given: dict[str, Tensor]) -> Tensor:
     """States of replies by some layers, each after the one of the prompts these layers know that `of` numbers.
 

@@ -21,9 +21,9 @@ KEPT = (
     "verdict", "reason", "version", "champion_before", "champion_after", "judgements", "pairs", "thumbs",
     "training_judgements", "missing_judgements", "distrusted_people", "reward_model_rung", "reward_model_accuracy",
     "reward_model_log_loss", "reward_model_calibration_error", "reward_model_length_correlation", "examiner_accuracy",
-    "examiner_log_loss", "kl", "beta", "episodes", "iterations", "ppo_stopped", "ppo_by_clock", "reward_before",
-    "reward_after", "examiner_before", "examiner_after", "perplexity", "lora_layers", "champion_length",
-    "candidate_length", "champion_finished", "candidate_finished",
+    "examiner_log_loss", "kl", "beta", "episodes", "iterations", "ppo_stopped", "ppo_by_clock", "ppo_way_times",
+    "reward_before", "reward_after", "examiner_before", "examiner_after", "perplexity", "lora_layers",
+    "champion_length", "candidate_length", "champion_finished", "candidate_finished",
 )  # fmt: skip
 """What a town's report takes from a night's."""
 BY_EXAMINER = ("win_rate", "win_rate_low", "win_rate_high")
