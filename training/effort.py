@@ -7,7 +7,10 @@ from nightschool.errors import BadInput
 
 @dataclass(frozen=True)
 class Effort:
-    """Sizes of a night. Seconds are time boxes of single stages on 2 cores; a stage stops early when they are used."""
+    """Sizes of a night. Seconds are time boxes of single stages on 2 cores; a stage stops early when they are used.
+
+    Going on along a night's way (`training.lengthening`) comes after PPO's box.
+    """
 
     name: str
     iterations: int
