@@ -325,11 +325,16 @@ class Stages:
             times, there = go_on_(learner, reward_model, wanted, settings, begun, self.plan.seed)
             with self.told():
                 self.work.keep("way", {"times": times})
-            if there is not None:
-                went = (
-                    f"The policy goes on to {times:.2f} times its way" if times > 1.0 else "The policy goes no farther"
+            if there is not None and times > 1.0:
+                self.log.say(
+                    f"The policy goes on to {times:.2f} times its way: its replies moved {there.moved:.1f} nats and "
+                    f"are worth {there.worth:+.2f}."
                 )
-                self.log.say(f"{went}: its replies moved {there.moved:.1f} nats and are worth {there.worth:+.2f}.")
+            elif there is not None:
+                self.log.say(
+                    f"The policy goes no farther: its replies moved {there.moved:.1f} nats and are worth "
+                    f"{there.worth:+.2f}."
+                )
         self.report["ppo_way_times"] = times
 
     def practised_little(self) -> Said:
