@@ -73,9 +73,8 @@ def one_round(split: SplitModel, answers: Sequence[Answer]) -> tuple[float, floa
         trunk = split.trunk(sequences.ids)
         whole[torch.tensor(group)] = pool(split.beside(trunk, split.top(split.reference, trunk)), sequences)
     ended = time.process_time()
-    apart = float(
-        ((shared - whole).norm(dim=1) / whole.norm(dim=1)).mean()
-    )  # single texts of rare words are far noisier
+    # The mean: single texts of rare words are far noisier.
+    apart = float(((shared - whole).norm(dim=1) / whole.norm(dim=1)).mean())
     assert apart <= OF_ROUNDING[split.base.model.dtype], f"They differ by {apart:.3f} of their length."
     return between - began, ended - between
 

@@ -21,6 +21,7 @@ from training.policy import Policy
 from training.ppo import ALL_DONE, SHARE_OF_BOUND, TIME_IS_UP
 from training.ppo_settings import PpoSettings
 from training.rollout import Scorer, roll_out
+from training.shortening import walk_
 
 LONGEST = 2.0
 """Times the night's way: farther was not looked at."""
@@ -111,11 +112,6 @@ def lengthen_(
             return times, there
     policy.take_over_(ended)
     return 1.0, here
-
-
-def walk_(policy: Policy, begun: Mapping[str, Tensor], ended: Mapping[str, Tensor], times: float) -> None:
-    """Put the policy on the line through both weights, A and B of its LoRA each: at 1 where it ended."""
-    policy.take_over_({name: begun[name].lerp(tensor, times) for name, tensor in ended.items()})
 
 
 def is_better(there: Look, here: Look) -> bool:

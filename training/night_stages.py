@@ -28,7 +28,7 @@ from training.exam import ExamResult, Jury, Questions, examine
 from training.fixed_samples import Sample, fixed_samples, worst_samples
 from training.judgements import Answer, Judgements
 from training.learner import Learner
-from training.lengthening import go_on_, walk_
+from training.lengthening import go_on_
 from training.night_kept import (
     answers_from_json,
     answers_to_json,
@@ -61,7 +61,7 @@ from training.reward_model import RewardModel
 from training.reward_start import REWARD_LAYERS, reward_split
 from training.rollout import SCORE_LIMIT, Drawing, Rollout, draw
 from training.rollout_record import prompts_in, read_iterations, with_initial, write_iteration
-from training.shortening import shorten_
+from training.shortening import shorten_, walk_
 from training.split import Side
 from training.trunk import SplitModel
 from training.verdict import CHANGED_BY_HAND

@@ -32,7 +32,7 @@ def shorten_(
     found = {1.0: measure(policy)}
 
     def go_to_(share: float) -> None:
-        policy.take_over_({name: begun[name].lerp(tensor, share) for name, tensor in ended.items()})
+        walk_(policy, begun, ended, share)
 
     for share in SHARES:
         if min(found.values()) <= MOST_SURPRISE:
@@ -42,3 +42,8 @@ def shorten_(
     kept = next((share for limit in (MOST_SURPRISE, PERPLEXITY_LIMIT) for share in found if found[share] <= limit), 1.0)
     go_to_(kept)
     return kept, found[kept]
+
+
+def walk_(policy: Policy, begun: Mapping[str, Tensor], ended: Mapping[str, Tensor], times: float) -> None:
+    """Put the policy on the line through both weights, A and B of its LoRA each: at 1 where it ended."""
+    policy.take_over_({name: begun[name].lerp(tensor, times) for name, tensor in ended.items()})
